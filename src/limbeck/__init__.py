@@ -1,0 +1,35 @@
+"""limbeck: from labelled text to a small, fast, proven text model.
+
+The public names load on first use, so that `limbeck.load` never imports PyTorch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limbeck.predictor import Predictor, load
+    from limbeck.recipes.build import build
+    from limbeck.recipes.compress import compress
+    from limbeck.recipes.predict import predict
+    from limbeck.recipes.train import train
+    from limbeck.recipes.verify import verify
+
+__version__ = _version("limbeck")
+
+_HOMES = {
+    "Predictor": "limbeck.predictor",
+    "build": "limbeck.recipes.build",
+    "compress": "limbeck.recipes.compress",
+    "load": "limbeck.predictor",
+    "predict": "limbeck.recipes.predict",
+    "train": "limbeck.recipes.train",
+    "verify": "limbeck.recipes.verify",
+}
+__all__ = ["Predictor", "__version__", "build", "compress", "load", "predict", "train", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,62 @@
+"""What is said to people while something runs: on standard error, so that standard output stays for results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_err = Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """One line for the user."""
+    _err.print(message, markup=False, soft_wrap=True)
+
+
+def notes(lines: Iterator[str] | tuple[str, ...]) -> None:
+    """Remarks, indented under the stage they belong to."""
+    for line in lines:
+        say(f"  {line}")
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Announce a stage and, when it is done, its time."""
+    say(f"{name} …")
+    start = time.monotonic()
+    yield
+    say(f"{name}: done in {duration(time.monotonic() - start)}")
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar; call what it yields with the count done so far and a short remark."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[remark]}"),
+    )
+    with Progress(*columns, console=_err, transient=True) as progress:
+        task = progress.add_task(what, total=total, remark="")
+        yield lambda done, remark: progress.update(task, completed=done, remark=remark)
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 07 s` or `1 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def megabytes(size_bytes: int) -> str:
+    """`22.8 MB`."""
+    return f"{size_bytes / 1e6:.1f} MB"

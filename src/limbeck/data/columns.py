@@ -1,0 +1,162 @@
+"""Which columns hold the text, its pair and the label: as said, or by the names that data sets usually use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from limbeck.data.records import Columns, Table
+from limbeck.errors import DataError, UsageError
+
+# Ranks: the first one that matches decides; two matches of one rank are for the user to decide between.
+# Pairs come before single texts, or `question` would hide `sentence` beside it.
+PAIR_RANKS: tuple[tuple[tuple[str, str], ...], ...] = (
+    (("text", "text_pair"), ("text", "pair"), ("text", "text2")),
+    (
+        ("sentence1", "sentence2"),
+        ("sentence_1", "sentence_2"),
+        ("sentence_a", "sentence_b"),
+        ("question1", "question2"),
+        ("text1", "text2"),
+        ("text_a", "text_b"),
+        ("premise", "hypothesis"),
+        ("question", "sentence"),
+        ("question", "answer"),
+        ("query", "document"),
+        ("query", "passage"),
+        ("query", "answer"),
+    ),
+)
+TEXT_RANKS: tuple[tuple[str, ...], ...] = (
+    ("text",),
+    (
+        *("sentence", "content", "review", "review_text", "comment", "comment_text", "tweet", "message"),
+        *("utterance", "document", "body", "query", "question"),
+        *("sentence1", "question1", "text1", "text_a", "premise"),
+    ),
+    ("title", "headline", "subject"),
+)
+LABEL_RANKS: tuple[tuple[str, ...], ...] = (
+    ("label", "labels"),
+    ("class", "category", "intent", "sentiment", "target", "emotion", "emotions", "topic"),
+    ("score", "rating", "stars", "similarity"),
+    ("y",),
+)
+FLAGS = {"text": "--text", "pair": "--pair", "label": "--label"}
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The columns of one table by what they hold."""
+
+    text: str
+    pair: str | None
+    labels: tuple[str, ...]
+    """One column, several of 0 and 1, or none where no label is asked for."""
+
+    def describe(self) -> str:
+        """For messages: `text 'question1', pair 'question2', label 'is_duplicate'`."""
+        parts = [f"text {self.text!r}"]
+        parts += [f"pair {self.pair!r}"] if self.pair else []
+        parts += [f"label {', '.join(map(repr, self.labels))}"] if self.labels else []
+        return ", ".join(parts)
+
+
+def find_roles(table: Table, columns: Columns, *, labelled: bool) -> Roles:
+    """The roles of a table's columns.
+
+    Args:
+        table: the table.
+        columns: what the user said.
+        labelled: whether a label is needed.
+
+    Raises:
+        DataError: a column is not there, or none or several have a usual name.
+        UsageError: the pair is asked for twice, as a column and behind a separator.
+    """
+    if columns.pair and columns.pair_separator:
+        raise UsageError("the pair is in a column of its own or behind a separator: drop --pair or --pair-separator")
+    labels: tuple[str, ...] = ()
+    if labelled:
+        labels = _label_columns(table, columns)
+    text, pair = _text_columns(table, columns, set(labels))
+    used = [text, *([pair] if pair else []), *labels]
+    if len(set(used)) < len(used):
+        raise DataError(f"{table.name}: one column is named twice: {', '.join(map(repr, used))}")
+    return Roles(text, pair, labels)
+
+
+def _text_columns(table: Table, columns: Columns, taken: set[str]) -> tuple[str, str | None]:
+    """The text's column and the pair's."""
+    free = {name for name in table.columns if name not in taken}
+    said = _said(table, "text", columns.text) if columns.text else None
+    if columns.pair:
+        pair = _said(table, "pair", columns.pair)
+        return said or _usual(table, "text", TEXT_RANKS, free - {pair}), pair
+    if columns.pair is None and columns.pair_separator is None:
+        found = _usual_pair(table, said, free)
+        if found is not None:
+            return found
+    return said or _usual(table, "text", TEXT_RANKS, free), None
+
+
+def _usual_pair(table: Table, said: str | None, free: set[str]) -> tuple[str, str] | None:
+    """Two columns whose names go together, the first of them the one that was said, if any."""
+    names = {name.lower(): name for name in table.columns if name in free}
+    for rank in PAIR_RANKS:
+        # A column named `text` is the text, with no pair but its own.
+        if said is None and "text" in names and rank is not PAIR_RANKS[0]:
+            return None
+        found = [(names[one], names[two]) for one, two in rank if one in names and two in names]
+        found = [(one, two) for one, two in found if said in (None, one)]
+        if len(found) > 1:
+            listed = " or ".join(f"{one!r} with {two!r}" for one, two in found)
+            raise DataError(f"{table.name}: which columns are the texts, {listed}? {_say('text', 'pair')}")
+        if found:
+            return found[0]
+    return None
+
+
+def _label_columns(table: Table, columns: Columns) -> tuple[str, ...]:
+    if not columns.label:
+        taken = {columns.text, columns.pair}
+        return (_usual(table, "label", LABEL_RANKS, {name for name in table.columns if name not in taken}),)
+    if columns.label in table.columns or "," not in columns.label:
+        return (_said(table, "label", columns.label),)
+    return tuple(_said(table, "label", name.strip()) for name in columns.label.split(",") if name.strip())
+
+
+def _said(table: Table, role: str, name: str) -> str:
+    """The column that the user named: exactly, else whatever the case of its letters."""
+    if name in table.columns:
+        return name
+    same = [column for column in table.columns if column.lower() == name.lower()]
+    if len(same) == 1:
+        return same[0]
+    near = difflib.get_close_matches(name, table.columns, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise DataError(
+        f"{table.name} has no column {name!r}, named by {FLAGS[role]}; it has {_list(table.columns)}.{hint}"
+    )
+
+
+def _usual(table: Table, role: str, ranks: Sequence[Sequence[str]], free: set[str]) -> str:
+    for rank in ranks:
+        found = [column for column in table.columns if column in free and column.lower() in rank]
+        if len(found) > 1:
+            listed = " or ".join(map(repr, found))
+            raise DataError(f"{table.name}: which column is the {role}, {listed}? {_say(role)}")
+        if found:
+            return found[0]
+    raise DataError(
+        f"{table.name} has no column with a usual name for the {role}; it has {_list(table.columns)}. {_say(role)}"
+    )
+
+
+def _list(columns: Sequence[str]) -> str:
+    return ", ".join(map(repr, columns)) or "no columns"
+
+
+def _say(*roles: str) -> str:
+    return f"Name the column with {' and '.join(FLAGS[role] for role in roles)}."

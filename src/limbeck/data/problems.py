@@ -1,0 +1,94 @@
+"""What is wrong with rows: one collector, so that the user sees all bad rows of all files at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import IO
+
+from limbeck.data.records import Record, Table
+from limbeck.errors import DataError
+
+SHOWN = 20
+REMEDY = "Mend them, or pass `--skip-bad-rows` to go on without them."
+
+
+class RowProblem(Exception):
+    """One row cannot be used; never leaves this package."""
+
+
+def character_problem(text: str) -> str | None:
+    """What is wrong with the characters of a text that was decoded with `surrogateescape`, or None."""
+    if "\0" in text:
+        return f"a NUL character at character {text.index(chr(0)) + 1}"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        if 0xDC80 <= code <= 0xDCFF:
+            return f"not valid UTF-8: byte 0x{code - 0xDC00:02x} at character {error.start + 1}"
+        return f"not valid Unicode: half a surrogate pair, \\u{code:04x}, at character {error.start + 1}"
+    return None
+
+
+class BadRows:
+    """Collects bad rows; on leaving its `with` block raises them as one error, or sets them aside.
+
+    Args:
+        skipped: where to write the bad rows as JSON lines; None means that a bad row is an error.
+
+    Raises:
+        DataError: on leaving, if there are bad rows and `skipped` is None.
+    """
+
+    def __init__(self, skipped: Path | None) -> None:
+        self.count = 0
+        self._skipped = skipped
+        self._shown: list[str] = []
+        self._beside: IO[str] | None = None
+
+    def add(self, table: Table, record: Record, problem: str) -> None:
+        """Take one bad row."""
+        self.count += 1
+        if len(self._shown) < SHOWN:
+            self._shown.append(f"{table.place(record)}: {problem}")
+        if self._skipped is not None:
+            self._write(record.file or table.name, record, problem)
+
+    def __enter__(self) -> BadRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._beside is not None:
+            self._beside.close()
+            if kind is None and self._skipped is not None:
+                os.replace(self._beside.name, self._skipped)
+            else:
+                os.unlink(self._beside.name)
+        elif kind is None and self.count:
+            raise DataError(self._message())
+
+    def _write(self, file: str, record: Record, problem: str) -> None:
+        """Write beside the target: it appears whole, when all rows were read, or not at all."""
+        if self._beside is None and self._skipped is not None:
+            folder = self._skipped.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            self._beside = NamedTemporaryFile(  # noqa: SIM115 (closed in __exit__)
+                "w", encoding="utf-8", dir=folder, prefix=f".{self._skipped.name}.", delete=False
+            )
+        if self._beside is not None:
+            line = {"file": file, "row": record.row, "problem": problem, "fields": dict(record.fields)}
+            # ASCII, so that broken bytes come through as escapes; str for what JSON does not know, as dates.
+            self._beside.write(json.dumps(line, default=str) + "\n")
+
+    def _message(self) -> str:
+        noun = "row" if self.count == 1 else "rows"
+        lines = [f"{self.count:,} {noun} cannot be used:", *(f"  {line}" for line in self._shown)]
+        if self.count > len(self._shown):
+            lines.append(f"  … and {self.count - len(self._shown):,} more ({self.count:,} in all)")
+        return "\n".join([*lines, REMEDY])

@@ -1,0 +1,16 @@
+"""A part of a dataset that is the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from limbeck.data.records import Dataset
+
+JUDGED_ROWS = 2_000  # dev and held-out rows that a training and a certificate read at most, unless asked for more
+
+
+def at_most(dataset: Dataset, rows: int | None) -> Dataset:
+    """At most `rows` rows drawn evenly, the same ones every time and in their order; None takes all."""
+    if rows is None or len(dataset) <= rows:
+        return dataset
+    return dataset.select(np.sort(np.random.default_rng(0).permutation(len(dataset))[:rows]).tolist())

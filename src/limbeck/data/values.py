@@ -1,0 +1,127 @@
+"""From a record's fields to text, pair and the parts of a label; what does not fit is a `RowProblem`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Mapping
+
+from limbeck.data.columns import Roles
+from limbeck.data.problems import RowProblem, character_problem
+from limbeck.data.records import Columns
+
+ON = {"1": True, "true": True, "0": False, "false": False}
+
+
+def read_texts(fields: Mapping[str, object], roles: Roles, columns: Columns) -> tuple[str, str | None]:
+    """The text and the second text of a record.
+
+    Raises:
+        RowProblem: one is missing, empty, not a text, or the pair's separator is not there just once.
+    """
+    text = _text(fields, roles.text)
+    if columns.pair_separator:
+        parts = [part.strip() for part in text.split(columns.pair_separator)]
+        if len(parts) != 2:
+            times = "is missing" if len(parts) == 1 else f"occurs {len(parts) - 1} times"
+            raise RowProblem(f"the pair separator {columns.pair_separator!r} {times}, expected once")
+        if not all(parts):
+            which = "first" if not parts[0] else "second"
+            raise RowProblem(f"the {which} text, by {columns.pair_separator!r}, is empty")
+        return parts[0], parts[1]
+    return text, None if roles.pair is None else _text(fields, roles.pair)
+
+
+def _text(fields: Mapping[str, object], column: str) -> str:
+    value = fields.get(column)
+    if isinstance(value, str):
+        if not value or value.isspace():
+            raise RowProblem(f"the text in {column!r} is empty")
+        if problem := character_problem(value):
+            raise RowProblem(f"the text in {column!r}: {problem}")
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise RowProblem(f"no text in {column!r}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise RowProblem(f"{column!r} is a {type(value).__name__}, expected a text")
+
+
+def read_label(fields: Mapping[str, object], roles: Roles, columns: Columns) -> object:
+    """The raw label: None, a string, a number, a boolean, or a tuple of names where the row holds several.
+
+    Raises:
+        RowProblem: a column is not there, is not 0 or 1 where it must be, or holds something else.
+    """
+    for column in roles.labels:
+        if column not in fields:
+            raise RowProblem(f"no label: the field {column!r} is missing")
+    if len(roles.labels) > 1:
+        return tuple(column for column in roles.labels if _is_on(fields[column], column))
+    value = fields[roles.labels[0]]
+    if isinstance(value, str):
+        value = value.strip()
+        if problem := character_problem(value):
+            raise RowProblem(f"label: {problem}")
+        if columns.label_separator:
+            return names(value.split(columns.label_separator))
+        return value or None
+    if isinstance(value, list | tuple):
+        return names(value)
+    if value is None or isinstance(value, int | float):
+        return None if isinstance(value, float) and math.isnan(value) else value
+    raise RowProblem(f"the label is a {type(value).__name__}, expected a string, a number or a list")
+
+
+def names(values: list[object] | list[str] | tuple[object, ...]) -> tuple[str, ...]:
+    """The label names of a list, sorted, each once.
+
+    Raises:
+        RowProblem: an item is no name.
+    """
+    found = {label_name(value) for value in values}
+    return tuple(sorted(name for name in found if name))
+
+
+def label_name(value: object) -> str:
+    """A label as its name: `3`, `true`, `joy`; 3.0 is `3`, as where a column of integers became floats.
+
+    Raises:
+        RowProblem: neither a string, nor a number, nor a boolean.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else str(value)
+    raise RowProblem(f"the label holds {value!r}, expected a name")
+
+
+def parse_list(text: str) -> list[object] | None:
+    """The list that a string spells, in JSON (`["a", "b"]`) or Python (`['a', 'b']`, as pandas writes); or None."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list):
+            return value
+    return None
+
+
+def _is_on(value: object, column: str) -> bool:
+    if isinstance(value, str):
+        name = value.strip().lower()
+    else:
+        name = label_name(value) if isinstance(value, int | float) else str(value)
+    if name in ("1.0", "0.0"):
+        name = name[0]
+    if name not in ON:
+        raise RowProblem(f"the label column {column!r} is {value!r}, expected 0 or 1")
+    return ON[name]

@@ -1,0 +1,55 @@
+"""What every text task can do. Logits are `[rows, outputs]`, float32, straight from the model."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.tasks.results import Reading, Result
+
+Logits = NDArray[np.float32]
+Label = str | float | tuple[str, ...]
+
+
+class Task(Protocol):
+    """One task with its labels and what was calibrated for it; immutable, and stored in the bundle's manifest."""
+
+    @property
+    def name(self) -> str:
+        """`classify`, `multilabel` or `regress`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of the logits; empty for `regress`."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of logits a row."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the number that `score` returns; higher is better."""
+
+    def encode(self, labels: Sequence[Label]) -> NDArray[np.generic]:
+        """Labels as training targets: int64 `[rows]`, float32 `[rows, labels]` or float32 `[rows]`."""
+
+    def decode(self, logits: Logits, readings: Sequence[Reading]) -> list[Result]:
+        """Logits as results, one a row."""
+
+    def merge(self, windows: Logits, weights: NDArray[np.float32]) -> Logits:
+        """One text's logits `[outputs]` from those of its windows `[windows, outputs]`, weighted by tokens read."""
+
+    def predictions(self, logits: Logits) -> list[Hashable]:
+        """What is answered, one comparable value a row: two models agree on a row where these are equal."""
+
+    def score(self, logits: Logits, targets: NDArray[np.generic]) -> float:
+        """The task's metric, in its own unit (0 to 1)."""
+
+    def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
+        """The metric first, then what else is customary for the task."""
+
+    def calibrated(self, logits: Logits, targets: NDArray[np.generic]) -> Task:
+        """This task with its temperature and thresholds fitted on the given (dev) rows."""

@@ -1,0 +1,29 @@
+"""Results as flat records: what a CSV, JSONL or Parquet row says of a prediction."""
+
+from __future__ import annotations
+
+from limbeck.tasks.results import Classification, MultiLabelling, Result
+
+Record = dict[str, object]
+
+
+def to_record(result: Result, *, scores: bool = False) -> Record:
+    """`prediction` and its `prediction_score`, every label's score if `scores`, and how the text was read.
+
+    The names leave the input's own `label` and `score` columns alone.
+    """
+    record: Record
+    if isinstance(result, Classification):
+        record = {"prediction": result.label, "prediction_score": round(result.score, 6)}
+        every = result.scores
+    elif isinstance(result, MultiLabelling):
+        record = {"prediction": result.labels}
+        every = result.scores
+    else:
+        record = {"prediction": round(result.value, 6)}
+        every = {}
+    if scores and every:
+        record["prediction_scores"] = {label: round(score, 6) for label, score in every.items()}
+    record["truncated_tokens"] = result.reading.truncated_tokens
+    record["windows"] = result.reading.windows
+    return record

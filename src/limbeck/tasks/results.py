@@ -1,0 +1,48 @@
+"""What a prediction is: one small dataclass a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a text the model saw.
+
+    `tokens` counts what was read, special tokens included; `truncated_tokens` what was cut off; `windows` in how
+    many overlapping pieces the text was read.
+    """
+
+    tokens: int = 0
+    truncated_tokens: int = 0
+    windows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One label a text. `score` is its calibrated probability; `scores` has every label's."""
+
+    label: str
+    score: float
+    scores: dict[str, float]
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class MultiLabelling:
+    """Any number of labels a text: those whose probability reaches the label's threshold, likeliest first."""
+
+    labels: list[str]
+    scores: dict[str, float]
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A number a text, in the unit of the training labels."""
+
+    value: float
+    reading: Reading
+
+
+Result = Classification | MultiLabelling | Regression

@@ -1,0 +1,20 @@
+"""Text to token ids: the tokenizer, windows, batches by length."""
+
+from limbeck.text.batches import pad, padded_length, padding_share, token_batches, training_batches
+from limbeck.text.lengths import LengthStatistics, length_histogram, length_statistics, suggest_max_tokens
+from limbeck.text.tokenizer import OnLong, Tokenizer, Tokens
+
+__all__ = [
+    "LengthStatistics",
+    "OnLong",
+    "Tokenizer",
+    "Tokens",
+    "length_histogram",
+    "length_statistics",
+    "pad",
+    "padded_length",
+    "padding_share",
+    "suggest_max_tokens",
+    "token_batches",
+    "training_batches",
+]

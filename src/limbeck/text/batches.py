@@ -1,0 +1,74 @@
+"""Batches cut by a token budget from rows of like length, so that little is padded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.text.tokenizer import Tokens
+
+ROUND_TO = 8  # lengths are padded up to a multiple of this: few distinct shapes keep an engine's memory arena small
+
+
+def padded_length(tokens: int, *, limit: int) -> int:
+    """`tokens` rounded up to a multiple of ROUND_TO, but not beyond `limit`."""
+    return max(tokens, min(-(-tokens // ROUND_TO) * ROUND_TO, limit))
+
+
+def token_batches(
+    lengths: Sequence[int], *, budget_tokens: int, max_length: int, max_rows: int | None = None
+) -> list[NDArray[np.int64]]:
+    """Indices of rows in batches, longest first, each at most `budget_tokens` once padded.
+
+    Every index occurs once; a row longer than the budget is a batch of its own.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches: list[NDArray[np.int64]] = []
+    start = 0
+    while start < len(order):
+        width = padded_length(lengths[order[start]], limit=max_length)
+        rows = max(1, budget_tokens // width)
+        if max_rows is not None:
+            rows = min(rows, max_rows)
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+def pad(rows: Sequence[Tokens], *, pad_id: int, length: int) -> dict[str, NDArray[np.int64]]:
+    """`input_ids`, `attention_mask` and `token_type_ids`, int64 `[rows, length]`, padded on the right."""
+    shape = (len(rows), length)
+    input_ids = np.full(shape, pad_id, dtype=np.int64)
+    attention_mask = np.zeros(shape, dtype=np.int64)
+    token_type_ids = np.zeros(shape, dtype=np.int64)
+    for i, row in enumerate(rows):
+        input_ids[i, : len(row)] = row.input_ids
+        attention_mask[i, : len(row)] = 1
+        token_type_ids[i, : len(row)] = row.token_type_ids
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+
+
+def padding_share(lengths: Sequence[int], batches: Sequence[NDArray[np.int64]], *, max_length: int) -> float:
+    """The share of computed tokens that are padding."""
+    computed = sum(len(batch) * padded_length(max(lengths[i] for i in batch), limit=max_length) for batch in batches)
+    return 1.0 - sum(lengths) / computed if computed else 0.0
+
+
+def training_batches(
+    lengths: Sequence[int], *, batch_rows: int, seed: int, epoch: int, pool_batches: int = 50
+) -> list[NDArray[np.int64]]:
+    """All rows in batches of `batch_rows` rows of like length, shuffled; the same for the same seed and epoch.
+
+    Rows are shuffled, sorted by length within pools of `pool_batches` batches, cut, and the batches shuffled:
+    near-random order with little padding. The last batch of an epoch may be smaller; no row is dropped.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    sizes = np.asarray(lengths, dtype=np.int64)
+    pool = batch_rows * pool_batches
+    pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+    ordered = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in pools]) if pools else order
+    batches = [ordered[start : start + batch_rows] for start in range(0, len(ordered), batch_rows)]
+    return [batches[i] for i in random.permutation(len(batches))]

@@ -1,0 +1,162 @@
+"""`tokenizer.json` → token ids, with an explicit policy for what is longer than the model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding
+from tokenizers import Tokenizer as FastTokenizer
+
+from limbeck.errors import BundleError, TooLong, UsageError
+
+OnLong = Literal["error", "truncate", "window"]
+WINDOW_OVERLAP = 0.25  # of the tokens a window holds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """One sequence for the model: a text, a pair, or a window of one. `row` is its text's index in the call."""
+
+    row: int
+    input_ids: NDArray[np.int32]
+    token_type_ids: NDArray[np.int8]
+    truncated_tokens: int = 0
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+class Tokenizer:
+    """A fast tokenizer that is never mutated after loading, so that calls do not disturb one another.
+
+    A stored truncation or padding setting is switched off once: cutting and padding are decided a call at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._fast: Any = FastTokenizer.from_file(str(path))
+        except Exception as error:
+            raise BundleError(f"{path} is not a tokenizer that the `tokenizers` library reads: {error}") from error
+        self._fast.no_truncation()
+        self._fast.no_padding()
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries in the vocabulary, added tokens included."""
+        return int(self._fast.get_vocab_size())
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token, or None where it has none."""
+        found = self._fast.token_to_id(token)
+        return None if found is None else int(found)
+
+    def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[int]:
+        """Tokens of each text or pair, special tokens included, nothing cut."""
+        inputs = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        return [len(e.ids) for e in self._fast.encode_batch_fast(inputs)]
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        max_tokens: int,
+        on_long: OnLong = "truncate",
+    ) -> list[Tokens]:
+        """Texts, or pairs of texts, as token ids of at most `max_tokens`, special tokens included.
+
+        `truncate` cuts the end (of the longer text of a pair first) and counts what was cut; `window` reads a long text
+        in windows that overlap by a quarter, several `Tokens` with one `row`, in order (of a pair the longer text
+        slides); `error` raises `TooLong` naming all long rows.
+        """
+        if on_long not in get_args(OnLong):
+            raise UsageError(f"unknown policy for long texts {on_long!r}: expected one of {get_args(OnLong)}")
+        room = max_tokens - self._fast.num_special_tokens_to_add(pairs is not None)
+        if room < 1 + (pairs is not None):
+            raise UsageError(f"max_tokens {max_tokens} leaves no room for text beside the special tokens")
+        firsts = self._fast.encode_batch_fast(list(texts), add_special_tokens=False)
+        seconds = (
+            [None] * len(firsts)
+            if pairs is None
+            else self._fast.encode_batch_fast(list(pairs), add_special_tokens=False)
+        )
+        if on_long == "error":
+            _refuse_long(firsts, seconds, room, max_tokens)
+        encoded: list[Tokens] = []
+        for row, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+            tokens = len(first) + (len(second) if second is not None else 0)
+            if tokens <= room or on_long == "truncate":
+                cut = _truncate(first, second, room)
+                encoded.append(self._finish(row, first, second, cut))
+            else:
+                cut, pieces = _windows(first, second, room)
+                encoded += [self._finish(row, a, b, cut) for a, b in pieces]
+        return encoded
+
+    def _finish(self, row: int, first: Encoding, second: Encoding | None, truncated: int) -> Tokens:
+        whole = self._fast.post_process(first, second)
+        return Tokens(row, np.array(whole.ids, np.int32), np.array(whole.type_ids, np.int8), truncated)
+
+
+def _refuse_long(firsts: Sequence[Encoding], seconds: Sequence[Encoding | None], room: int, max_tokens: int) -> None:
+    long = [
+        f"text {row + 1} ({tokens} tokens)"
+        for row, (a, b) in enumerate(zip(firsts, seconds, strict=True))
+        if (tokens := len(a) + (len(b) if b is not None else 0)) > room
+    ]
+    if long:
+        shown = ", ".join(long[:20]) + (f" and {len(long) - 20} more" if len(long) > 20 else "")
+        raise TooLong(
+            f"longer than the {max_tokens} tokens that the model reads ({room} beside special tokens): {shown}. "
+            "Shorten them, or choose `--on-long truncate` or `--on-long window`."
+        )
+
+
+def _truncate(first: Encoding, second: Encoding | None, room: int) -> int:
+    """Cut one encoding, or two, to `room` tokens in place; returns how many were cut."""
+    before = len(first) + (len(second) if second is not None else 0)
+    if before <= room:
+        return 0
+    if second is None:
+        first.truncate(room)
+    else:
+        keep = _share(len(first), len(second), room)
+        first.truncate(keep)
+        second.truncate(room - keep)
+    return before - room
+
+
+def _share(first: int, second: int, room: int) -> int:
+    """How much of `room` the first text keeps when the longer of two is cut first."""
+    half = room // 2
+    if first <= half:
+        return first
+    if second <= room - half:
+        return room - second
+    return half
+
+
+def _windows(first: Encoding, second: Encoding | None, room: int) -> tuple[int, list[tuple[Encoding, Encoding | None]]]:
+    """The windows of a text, or of a pair whose longer text slides while the other stands in each.
+
+    The other keeps at most half of the room; how many tokens that cut comes first.
+    """
+    if second is None:
+        return 0, [(piece, None) for piece in _slide(first, room)]
+    shorter = min(len(first), len(second))
+    cut = max(0, shorter - room // 2)
+    if len(first) >= len(second):
+        second.truncate(shorter - cut)
+        return cut, [(piece, second) for piece in _slide(first, room - len(second))]
+    first.truncate(shorter - cut)
+    return cut, [(first, piece) for piece in _slide(second, room - len(first))]
+
+
+def _slide(encoding: Encoding, size: int) -> list[Encoding]:
+    encoding.truncate(size, stride=int(size * WINDOW_OVERLAP))
+    return [encoding, *encoding.overflowing]

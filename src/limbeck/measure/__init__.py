@@ -1,0 +1,42 @@
+"""What is measured of a variant: parity, stability, speed, the machine, and the certificate of them all."""
+
+from limbeck.measure.bootstrap import Interval, paired_bootstrap
+from limbeck.measure.certificate import Certificate, Recheck, certify, compare_certificates, drop_points
+from limbeck.measure.latency import (
+    SingleLatency,
+    Speed,
+    Throughput,
+    peak_memory_bytes,
+    rows_per_second,
+    single_ms,
+    throughput,
+)
+from limbeck.measure.machine import Machine, this_machine, usable_cpus
+from limbeck.measure.parity import ChangedRow, Parity, Run, Stability, compare, row_differences, stability
+
+__all__ = [
+    "Certificate",
+    "ChangedRow",
+    "Interval",
+    "Machine",
+    "Parity",
+    "Recheck",
+    "Run",
+    "SingleLatency",
+    "Speed",
+    "Stability",
+    "Throughput",
+    "certify",
+    "compare",
+    "compare_certificates",
+    "drop_points",
+    "paired_bootstrap",
+    "peak_memory_bytes",
+    "row_differences",
+    "rows_per_second",
+    "single_ms",
+    "stability",
+    "this_machine",
+    "throughput",
+    "usable_cpus",
+]

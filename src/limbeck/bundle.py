@@ -1,0 +1,183 @@
+"""A bundle: a folder that is a plain Hugging Face model repository and carries `limbeck.json`, the manifest.
+
+config.json  model.safetensors  tokenizer.json …     what transformers reads
+head.safetensors                                     only for a head of ours
+onnx/model.onnx, onnx/model_quantized.onnx           the compiled variants, by Optimum's names
+limbeck.json                                         task, variants, certificates, hashes, arguments
+report.html  README.md                               for people
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from limbeck.errors import BundleError, UsageError
+from limbeck.files import sha256_of, write_text
+from limbeck.measure import Certificate
+from limbeck.tasks import AnyTask
+
+Pooling = Literal["pooler", "cls", "mean"]
+
+MANIFEST = "limbeck.json"
+FORMAT = 1
+# Not hashed: written for people, who may edit them.
+_FREE = {MANIFEST, "report.html", "README.md", ".gitattributes"}
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """One compiled form of the model. `inputs` are the graph's, `fused` counts its fused operators by kind."""
+
+    name: str
+    engine: str
+    precision: str
+    file: str
+    inputs: tuple[str, ...]
+    opset: int
+    fused: dict[str, int]
+    remedies: tuple[str, ...] = ()
+    certificate: Certificate | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to feed the model: its base, pooling, longest input, padding id, one text or a pair."""
+
+    base: str
+    pooling: Pooling
+    max_tokens: int
+    pad_id: int
+    pair: bool
+    parameters: int
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the labelled rows came from; `columns` are the arguments that found them."""
+
+    path: str
+    columns: dict[str, str | None]
+    sha256: str
+    rows: dict[str, int]
+    notes: tuple[str, ...] = ()
+    skipped: bool = False
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`limbeck.json`. `chosen` is the variant that answers; `refused` are the certificates of those over budget."""
+
+    format: int
+    limbeck: str
+    task: AnyTask
+    model: Model
+    source: Source
+    arguments: dict[str, Any]
+    versions: dict[str, str]
+    training: dict[str, Any]
+    scores: dict[str, dict[str, float]]
+    variants: tuple[Variant, ...] = ()
+    refused: tuple[Certificate, ...] = ()
+    chosen: str | None = None
+    files: dict[str, str] = {}
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """A bundle on disk, checked."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """Its `tokenizer.json`."""
+        return self.folder / "tokenizer.json"
+
+    def reading(self, max_tokens: int | None) -> Bundle:
+        """This bundle, its model reading at most so many tokens of a text; None leaves it as it was trained.
+
+        Raises `UsageError` for fewer than 8.
+        """
+        if max_tokens is None:
+            return self
+        if max_tokens < 8:
+            raise UsageError(f"--max-tokens {max_tokens}: expected 8 or more")
+        model = msgspec.structs.replace(self.manifest.model, max_tokens=max_tokens)
+        return Bundle(self.folder, msgspec.structs.replace(self.manifest, model=model))
+
+    def variant(self, name: str | None = None) -> Variant:
+        """The variant of that name, or the chosen one.
+
+        Raises `UsageError` for a name it has not, and where nothing is compiled yet.
+        """
+        wanted = name or self.manifest.chosen
+        for variant in self.manifest.variants:
+            if variant.name == wanted:
+                return variant
+        have = ", ".join(v.name for v in self.manifest.variants)
+        if not have:
+            raise UsageError(f"{self.folder} has no compiled variant yet: run `limbeck compress {self.folder}`")
+        if wanted is None:
+            raise UsageError(
+                f"{self.folder}: no variant holds its budget, so none is chosen; name one of {have} with --variant"
+            )
+        raise UsageError(f"{self.folder} has no variant {wanted!r}: expected one of {have}")
+
+
+def read_bundle(folder: str | Path) -> Bundle:
+    """Open a bundle and check every file in its manifest against its hash.
+
+    Raises `BundleError` for a folder that is no bundle, and for files missing, damaged or of a newer format.
+    """
+    folder = Path(folder)
+    bundle = Bundle(folder, read_manifest(folder))
+    missing, damaged = [], []
+    for name, wanted in bundle.manifest.files.items():
+        if not (folder / name).is_file():
+            missing.append(name)
+        elif sha256_of(folder / name) != wanted:
+            damaged.append(name)
+    problems = [f"missing: {', '.join(missing)}"] * bool(missing)
+    problems += [f"not what was written (damaged or edited): {', '.join(damaged)}"] * bool(damaged)
+    if problems:
+        raise BundleError(f"{folder} is not whole. {'; '.join(problems)}. Copy the bundle again, or build it anew.")
+    return bundle
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle, its files unchecked. Raises `BundleError` where there is none that can be read."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such folder; expected a bundle written by `limbeck build` or `limbeck train`")
+    if not path.is_file():
+        what = "a plain model folder" if (folder / "config.json").is_file() else "not a model folder"
+        raise BundleError(f"{folder} has no {MANIFEST}, so it is no bundle ({what}): write one with `limbeck build`")
+    content = path.read_bytes()
+    try:
+        version = msgspec.json.decode(content, type=dict[str, Any]).get("format")
+        if version != FORMAT:
+            raise BundleError(f"{path}: format {version!r}, this limbeck reads format {FORMAT}: upgrade limbeck")
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path} is damaged: {error}. Copy the bundle again, or build it anew.") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest last, with the hash of every file beside it; returns it as written."""
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not _is_free(path.relative_to(folder))
+    )
+    hashed = msgspec.structs.replace(manifest, files={name: sha256_of(folder / name) for name in names})
+    write_text(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(hashed), indent=1).decode())
+    return hashed
+
+
+def _is_free(name: Path) -> bool:
+    return name.as_posix() in _FREE or any(part.startswith(".") for part in name.parts)
+
+
+def size_bytes(folder: Path, names: Sequence[str]) -> int:
+    """Bytes of these files of a bundle together."""
+    return sum((folder / name).stat().st_size for name in names)

@@ -1,0 +1,41 @@
+"""ONNX Runtime on the CPU: the engine that is always there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from limbeck.engines.base import Arrays
+from limbeck.errors import BundleError
+from limbeck.measure import usable_cpus
+
+
+class OnnxRuntimeEngine:
+    """An ONNX file in a session of its own."""
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        """Load `path` to run on `threads` threads; None takes what the CPU quota and affinity allow.
+
+        ONNX Runtime's own default counts the machine's cores and cannot see a container's quota.
+
+        Raises `BundleError` for a file that ONNX Runtime cannot load.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cpus()
+        options.inter_op_num_threads = 1
+        # Plans made for one shape would pile up over the many shapes of text.
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+        self._names = [node.name for node in self._session.get_inputs()]
+
+    def run(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Logits `[batch, outputs]`."""
+        (logits,) = self._session.run(None, {name: inputs[name] for name in self._names})
+        return np.asarray(logits, dtype=np.float32)

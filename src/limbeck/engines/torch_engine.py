@@ -1,0 +1,35 @@
+"""PyTorch: the reference that every compiled variant is held against."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limbeck.bundle import Bundle
+from limbeck.engines.base import Arrays
+from limbeck.nn.model import TextModel, load_model
+from limbeck.nn.precision import Precision, autocast
+
+
+class TorchEngine:
+    """A model in evaluation mode, in fp32 unless said otherwise."""
+
+    def __init__(self, model: TextModel, precision: Precision = "fp32") -> None:
+        self._model = model.eval()
+        self._precision: Precision = precision
+        self._device = next(model.parameters()).device
+
+    def run(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Logits `[batch, outputs]`."""
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        with torch.inference_mode(), autocast(self._precision, self._device):
+            logits = self._model(**tensors)
+        return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
+
+
+def load_reference(bundle: Bundle) -> TorchEngine:
+    """The fp32 PyTorch model of a bundle."""
+    manifest = bundle.manifest
+    model = load_model(bundle.folder, pooling=manifest.model.pooling, outputs=manifest.task.outputs)
+    return TorchEngine(model)

@@ -1,0 +1,125 @@
+"""Bundle → predictions, without PyTorch: tokenise, window, batch, run, merge, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.bundle import Bundle, Variant, read_bundle
+from limbeck.engines import Engine, compute_logits
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.errors import UsageError
+from limbeck.tasks import AnyTask, Logits, Reading, Result
+from limbeck.text import OnLong, Tokenizer, Tokens
+
+Text = str | tuple[str, str]
+
+
+class Predictor:
+    """A loaded bundle that answers texts. Safe to call from several threads."""
+
+    def __init__(self, bundle: Bundle, variant: Variant, engine: Engine) -> None:
+        self.bundle = bundle
+        self.variant = variant
+        self.task: AnyTask = bundle.manifest.task
+        self.model = bundle.manifest.model
+        self.tokenizer = Tokenizer(bundle.tokenizer_file)
+        self._engine = engine
+
+    def predict(
+        self,
+        texts: Sequence[Text],
+        *,
+        on_long: OnLong = "truncate",
+        on_batch: Callable[[int], None] = lambda rows: None,
+    ) -> list[Result]:
+        """One result a text, in order.
+
+        `texts` are strings, or `(text, pair)` tuples for a model of pairs. A text longer than the model reads is cut
+        and the cut counted in the result (`truncate`), read in overlapping windows that are merged (`window`), or
+        refused (`error`).
+
+        Raises `UsageError` for one string, wrong types or empty texts, and `TooLong` under `error`.
+        """
+        firsts, seconds = self._split(texts)
+        if not firsts:
+            return []
+        tokens = self.tokenizer.encode(firsts, seconds, max_tokens=self.model.max_tokens, on_long=on_long)
+        logits = merge_windows(self.task, tokens, self.logits(tokens, on_batch=on_batch))
+        return self.task.decode(logits, _readings(tokens))
+
+    def logits(self, tokens: Sequence[Tokens], *, on_batch: Callable[[int], None] = lambda rows: None) -> Logits:
+        """Logits `[rows, outputs]` of tokenised rows, windows not merged."""
+        return compute_logits(
+            self._engine.run,
+            tokens,
+            pad_id=self.model.pad_id,
+            max_tokens=self.model.max_tokens,
+            on_batch=on_batch,
+        )
+
+    def _split(self, texts: Sequence[Text]) -> tuple[list[str], list[str] | None]:
+        if isinstance(texts, str):
+            raise UsageError("predict takes a list of texts, not one string: predict([text])")
+        expected = "a (text, pair) tuple" if self.model.pair else "a string"
+        firsts, seconds, wrong = [], [], []
+        for number, item in enumerate(texts, start=1):
+            if self.model.pair and isinstance(item, tuple | list) and len(item) == 2:
+                first, second = item
+            else:
+                first, second = item, "-"  # type: ignore[assignment]
+            fits = isinstance(item, str) != self.model.pair
+            if not (fits and isinstance(first, str) and isinstance(second, str) and first.strip()):
+                wrong.append(f"text {number} is {item!r:.60}")
+                continue
+            firsts.append(first)
+            seconds.append(second)
+        if wrong:
+            more = f" and {len(wrong) - 20} more" if len(wrong) > 20 else ""
+            raise UsageError(f"each text must be {expected} that is not empty: {'; '.join(wrong[:20])}{more}")
+        return firsts, seconds if self.model.pair else None
+
+
+def load(
+    path: str | Path,
+    *,
+    variant: str | None = None,
+    threads: int | None = None,
+    max_tokens: int | None = None,
+) -> Predictor:
+    """Load a bundle for prediction: the chosen variant, or the one named.
+
+    `threads` is the number of compute threads; None takes what the CPU quota and affinity allow.
+    `max_tokens` is the most to read of a text; None takes what the model was trained with.
+
+    Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
+    """
+    bundle = read_bundle(path).reading(max_tokens)
+    chosen = bundle.variant(variant)
+    return Predictor(bundle, chosen, OnnxRuntimeEngine(bundle.folder / chosen.file, threads=threads))
+
+
+def merge_windows(task: AnyTask, tokens: Sequence[Tokens], logits: Logits) -> Logits:
+    """Logits of texts `[texts, outputs]` from those of their windows `[windows, outputs]`, in order."""
+    rows = np.array([t.row for t in tokens])
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    if len(starts) == len(rows):
+        return logits
+    weights = np.array([len(t) for t in tokens], dtype=np.float32)
+    ends = [*starts[1:], len(rows)]
+    return np.stack([task.merge(logits[a:b], weights[a:b]) for a, b in zip(starts, ends, strict=True)])
+
+
+def _readings(tokens: Sequence[Tokens]) -> list[Reading]:
+    readings: list[Reading] = []
+    last_row = -1
+    for t in tokens:
+        if t.row == last_row:
+            before = readings.pop()
+            readings.append(Reading(before.tokens + len(t), t.truncated_tokens, before.windows + 1))
+        else:
+            readings.append(Reading(len(t), t.truncated_tokens, 1))
+        last_row = t.row
+    return readings

@@ -1,0 +1,120 @@
+"""Hold a loaded engine against the reference on held-out rows: everything a certificate states, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.bundle import Model
+from limbeck.engines import Engine, compute_logits
+from limbeck.measure import Certificate, Speed, certify, single_ms, stability, this_machine, throughput
+from limbeck.predictor import merge_windows
+from limbeck.tasks import AnyTask, Logits
+from limbeck.text import Tokens, pad
+
+TIMED_ROWS, TIMED_TOKENS = 256, 24_000  # a sample that takes a second or two, however long the texts are
+SINGLE_RUNS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Rows to judge by: `tokens` (windows of a row stand together), `targets` `[rows]`, `sha256` naming the rows."""
+
+    tokens: list[Tokens]
+    targets: NDArray[np.generic]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A compiled variant that is to be proven."""
+
+    name: str
+    engine: str
+    precision: str
+    size_bytes: int
+    remedies: tuple[str, ...] = ()
+
+
+def held_out_logits(engine: Engine, held_out: HeldOut, task: AnyTask, model: Model) -> Logits:
+    """Logits `[rows, outputs]`, windows merged."""
+    found = compute_logits(engine.run, held_out.tokens, pad_id=model.pad_id, max_tokens=model.max_tokens)
+    return merge_windows(task, held_out.tokens, found)
+
+
+def prove(
+    candidate: Candidate,
+    engine: Engine,
+    held_out: HeldOut,
+    reference: Logits,
+    *,
+    task: AnyTask,
+    model: Model,
+    max_drop: float,
+) -> Certificate:
+    """Measure accuracy, parity, stability and speed of `engine` and certify them.
+
+    Raises `CheckFailed` when a logit is not a finite number.
+    """
+
+    def run_padded(rows: Sequence[Tokens], *, pad_to: int | None) -> Logits:
+        length = pad_to or max(len(row) for row in rows)
+        return engine.run(pad(rows, pad_id=model.pad_id, length=length))
+
+    return certify(
+        variant=candidate.name,
+        engine=candidate.engine,
+        precision=candidate.precision,
+        reference_logits=reference,
+        logits=held_out_logits(engine, held_out, task, model),
+        predictions=task.predictions,
+        metric=lambda logits, rows: task.score(logits[rows].astype(np.float32), held_out.targets[rows]),
+        metric_name=task.metric,
+        max_drop_points=max_drop,
+        data_sha256=held_out.sha256,
+        stability=stability(
+            run_padded,
+            held_out.tokens,
+            [len(row) for row in held_out.tokens],
+            predictions=task.predictions,
+            max_length=model.max_tokens,
+        ),
+        speed=measure_speed(engine, held_out.tokens, model),
+        size_bytes=candidate.size_bytes,
+        machine=this_machine(),
+        remedies=candidate.remedies,
+    )
+
+
+def measure_speed(engine: Engine, tokens: Sequence[Tokens], model: Model) -> Speed:
+    """Rows a second in batches of like length, and milliseconds for one row alone, on a sample of `tokens`."""
+    sample = _timed_sample(tokens)
+
+    def batches() -> int:
+        return len(compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens))
+
+    def one(index: int) -> Logits:
+        row = sample[index % len(sample)]
+        return engine.run(pad([row], pad_id=model.pad_id, length=len(row)))
+
+    alone = single_ms(one, SINGLE_RUNS)
+    return Speed(
+        rows_per_second=throughput(batches).rows_per_second,
+        single_ms=alone.median_ms,
+        single_p95_ms=alone.p95_ms,
+        rows=len(sample),
+    )
+
+
+def _timed_sample(tokens: Sequence[Tokens]) -> list[Tokens]:
+    sample: list[Tokens] = []
+    total = 0
+    for row in tokens[:TIMED_ROWS]:
+        sample.append(row)
+        total += len(row)
+        if total >= TIMED_TOKENS:
+            break
+    return sample

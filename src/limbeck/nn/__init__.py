@@ -1,0 +1,1 @@
+"""PyTorch: load a base, put a head on it, read and write both. Above the torch line."""

@@ -1,0 +1,88 @@
+"""The encoder to start from: a hub id, a folder, or weights that an installed package carries."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from limbeck.errors import BaseModelError
+
+PACKAGE_PREFIX = "package:"
+
+
+def resolve_base(name: str) -> str:
+    """A base's name as what `from_pretrained` takes: a folder that exists, or a hub id as it came.
+
+    `package:NAME/path` is the folder `path` inside the installed package NAME.
+
+    Raises `BaseModelError` for a package or folder that is not there.
+    """
+    if name.startswith(PACKAGE_PREFIX):
+        package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
+        found = importlib.util.find_spec(package) if package.isidentifier() else None
+        if found is None or not found.submodule_search_locations:
+            raise BaseModelError(f"{name}: no installed package {package!r}: pip install {package.replace('_', '-')}")
+        folder = Path(found.submodule_search_locations[0]) / inside
+    else:
+        folder = Path(name).expanduser()
+        if not folder.exists() and not name.startswith((".", "/", "~")) and name.count("/") <= 1:
+            return name  # a hub id
+    if not (folder / "config.json").is_file():
+        raise BaseModelError(f"{name}: {folder} has no config.json; expected a Hugging Face model folder")
+    return str(folder)
+
+
+def load_config(source: str, **changes: Any) -> Any:
+    """The base's configuration. Raises `BaseModelError` where there is none to load."""
+    return _from_pretrained(AutoConfig, source, **changes)
+
+
+def load_tokenizer(source: str) -> Any:
+    """The base's fast tokenizer. Raises `BaseModelError` where there is none to load."""
+    tokenizer = _from_pretrained(AutoTokenizer, source, use_fast=True)
+    if not tokenizer.is_fast:
+        raise BaseModelError(f"{source}: its tokenizer has no tokenizer.json form, which production needs")
+    return tokenizer
+
+
+def _from_pretrained(kind: Any, source: str, **arguments: Any) -> Any:
+    try:
+        return kind.from_pretrained(source, **arguments)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise BaseModelError(
+            f"cannot load {source!r}: {first_line} "
+            "Expected a hub id that this machine can reach, a folder, or package:NAME/path."
+        ) from error
+
+
+def longest_input(config: Any, tokenizer: Any) -> int:
+    """The most tokens the encoder reads, special tokens included; 512 where nothing states it.
+
+    RoBERTa counts positions from its padding id on, so its table is `padding_idx + 1` longer than what it reads.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+        positions -= 2
+    stated = tokenizer.model_max_length
+    return int(min(positions, stated)) if stated and stated < 1_000_000 else int(positions)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without the library's progress bars and its report of weights that a fresh head was expected to lack."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,157 @@
+"""A base with a head for a text task.
+
+The default head is the Hugging Face class of the encoder (`pooler`), so that a bundle is a plain model repository.
+`cls` and `mean` are ours: a linear layer on the pooled hidden states, beside a plain `AutoModel`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from limbeck.bundle import Pooling
+from limbeck.errors import BaseModelError, UsageError
+from limbeck.nn.base import load_config, quiet_loading
+from limbeck.tasks import AnyTask
+
+HEAD_FILE = "head.safetensors"
+_PROBLEM_TYPES = {
+    "classify": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regress": "regression",
+}
+
+
+def mean_pool(hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+    """The mean over unmasked positions: `[batch, length, hidden]` and `[batch, length]` to `[batch, hidden]`."""
+    mask = attention_mask.unsqueeze(-1).to(hidden_states.dtype)
+    return (hidden_states * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+class PooledClassifier(nn.Module):
+    """A plain encoder, `cls` or `mean` pooling, dropout, and one linear layer."""
+
+    def __init__(self, encoder: Any, pooling: Pooling, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config: Any = encoder.config
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(self.config.hidden_size, outputs)
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """Logits `[batch, outputs]` from `input_ids`, `attention_mask` and what else the encoder takes."""
+        hidden: Tensor = self.encoder(**inputs).last_hidden_state
+        pooled = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, inputs["attention_mask"])
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+
+class TextModel(nn.Module):
+    """One forward for every kind of head: named input tensors in, logits `[batch, outputs]` out."""
+
+    def __init__(self, inner: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.inner = inner
+        self.pooling = pooling
+        self.config: Any = inner.config
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that the encoder takes, in the order of the exported graph."""
+        if getattr(self.config, "type_vocab_size", 0) > 1:
+            return ("input_ids", "attention_mask", "token_type_ids")
+        return ("input_ids", "attention_mask")
+
+    @property
+    def encoder(self) -> Any:
+        """The encoder without its head."""
+        if self.pooling == "pooler":
+            return getattr(self.inner, self.inner.base_model_prefix)  # type: ignore[call-overload]
+        return self.inner.encoder
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """Logits `[batch, outputs]`, float32."""
+        output = self.inner(**{name: inputs[name] for name in self.input_names})
+        logits: Tensor = output if isinstance(output, Tensor) else output.logits
+        return logits.float()
+
+
+def new_model(base: str, task: AnyTask, *, pooling: Pooling = "pooler", dropout: float = 0.1) -> TextModel:
+    """The encoder of `base` (a folder or hub id) with a fresh head for `task`.
+
+    Raises `BaseModelError` where the base cannot be loaded, `UsageError` for an unknown pooling.
+    """
+    names = {"num_labels": task.outputs, "problem_type": _PROBLEM_TYPES[task.name]}
+    if task.labels:
+        names |= {
+            "id2label": dict(enumerate(task.labels)),
+            "label2id": {label: i for i, label in enumerate(task.labels)},
+        }
+    config = load_config(base, **names)
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        if isinstance(getattr(config, name, None), float):
+            setattr(config, name, dropout)
+    return _with_head(base, config, pooling, task.outputs, dropout)
+
+
+def _with_head(base: str, config: Any, pooling: Pooling, outputs: int, dropout: float) -> TextModel:
+    if pooling not in get_args(Pooling):
+        raise UsageError(f"unknown pooling {pooling!r}: expected one of {', '.join(get_args(Pooling))}")
+    try:
+        with quiet_loading():
+            inner = _load_inner(base, config, pooling, outputs, dropout)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"cannot load an encoder from {base!r}: {error}") from error
+    return TextModel(inner, pooling)
+
+
+def _load_inner(base: str, config: Any, pooling: Pooling, outputs: int, dropout: float) -> nn.Module:
+    if pooling == "pooler":
+        whole: nn.Module = AutoModelForSequenceClassification.from_pretrained(base, config=config, dtype=torch.float32)
+        return whole
+    encoder = AutoModel.from_pretrained(base, config=config, dtype=torch.float32)
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # unused weights would neither train nor decay
+    return PooledClassifier(encoder, pooling, outputs, dropout)
+
+
+def save_model(model: TextModel, folder: Path) -> None:
+    """Write `config.json`, `model.safetensors` and, for our own heads, `head.safetensors` into `folder`."""
+    encoder: Any = model.inner if model.pooling == "pooler" else model.inner.encoder
+    with quiet_loading():
+        encoder.save_pretrained(folder)
+    if model.pooling == "pooler":
+        return
+    head = {name: tensor.contiguous() for name, tensor in model.inner.classifier.state_dict().items()}  # type: ignore[union-attr]
+    save_file(head, folder / HEAD_FILE)
+
+
+def load_model(folder: Path, *, pooling: Pooling, outputs: int, attention: str | None = None) -> TextModel:
+    """The model that `save_model` wrote, in evaluation mode.
+
+    `attention` picks the attention implementation (`eager`, `sdpa`); None takes the library's own choice.
+    """
+    config = load_config(str(folder))
+    model = _with_head(str(folder), config, pooling, outputs, dropout=0.0)
+    if attention is not None:
+        model.encoder.set_attn_implementation(attention)
+    if pooling != "pooler":
+        model.inner.classifier.load_state_dict(load_file(folder / HEAD_FILE))  # type: ignore[union-attr]
+    return model.eval()
+
+
+def fold_scale(model: TextModel, *, mean: float, scale: float) -> None:
+    """Change the last linear layer so that the model answers `old * scale + mean`.
+
+    Regression is trained on standardised labels; folding the unit into the weights keeps the model a plain one.
+    """
+    last = [module for module in model.inner.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(scale)
+        last.bias.mul_(scale).add_(mean)

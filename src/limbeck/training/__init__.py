@@ -1,0 +1,1 @@
+"""Training: the loop, parameter groups and schedule, precision, checkpoints."""

@@ -1,0 +1,81 @@
+"""Fine-tune a model on prepared rows, then calibrate its task on the dev rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from limbeck.engines import compute_logits
+from limbeck.engines.torch_engine import TorchEngine
+from limbeck.nn.losses import balanced_weights, row_loss
+from limbeck.nn.model import TextModel, fold_scale
+from limbeck.nn.precision import Precision
+from limbeck.tasks import AnyTask, Logits
+from limbeck.training.loop import Fit, Plan, Progress, fit
+from limbeck.training.prepare import Prepared, TokenizedSplit, standardise
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    """How the training went, the task with its calibration, and what the fp32 model scores on dev and test."""
+
+    fit: Fit
+    task: AnyTask
+    scores: dict[str, dict[str, float]]
+
+
+def fine_tune(
+    model: TextModel,
+    task: AnyTask,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    pad_id: int,
+    balance_labels: bool,
+    precision: Precision | None,
+    folder: Path,
+    fingerprint: str,
+    on_step: Callable[[Progress], None],
+) -> FineTuned:
+    """Train `model` in place; see `limbeck.train` for the arguments and `fit` for resuming."""
+
+    def logits(split: TokenizedSplit, precision: Precision) -> Logits:
+        engine = TorchEngine(model, precision)
+        return compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
+
+    def dev_score(_: TextModel, precision: Precision) -> float:
+        found = logits(prepared.dev, precision)
+        return task.calibrated(found, prepared.dev.targets).score(found, prepared.dev.targets)
+
+    targets = prepared.train.targets
+    wanted = targets
+    if task.name == "regress":  # numbers of any unit are learnt as standard scores; the head takes the unit back below
+        numbers = targets.astype(np.float32)
+        mean, scale = standardise(numbers)
+        wanted = (numbers - mean) / np.float32(scale)
+    fitted = fit(
+        model,
+        prepared.train.rows,
+        torch.from_numpy(wanted),
+        loss=row_loss(task, balanced_weights(task, targets) if balance_labels else None),
+        evaluate=dev_score,
+        plan=plan,
+        pad_id=pad_id,
+        folder=folder,
+        fingerprint=fingerprint,
+        precision=precision,
+        on_step=on_step,
+    )
+    if task.name == "regress":
+        fold_scale(model, mean=mean, scale=scale)
+    dev = logits(prepared.dev, "fp32")
+    calibrated = task.calibrated(dev, prepared.dev.targets)
+    scores = {
+        "dev": calibrated.scores(dev, prepared.dev.targets),
+        "test": calibrated.scores(logits(prepared.test, "fp32"), prepared.test.targets),
+    }
+    return FineTuned(fitted, calibrated, scores)

@@ -1,0 +1,287 @@
+"""The training loop: batches of like length, accumulated under a token budget, resumable at any step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from limbeck.files import replace_when_written
+from limbeck.nn.model import TextModel
+from limbeck.nn.precision import Precision, PrecisionChoice, autocast, measure_precision
+from limbeck.text import Tokens, pad, padded_length, token_batches, training_batches
+from limbeck.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from limbeck.training.optimizer import linear_schedule, make_optimizer
+
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The dev metric after `step` optimizer steps, with the mean training loss since the evaluation before."""
+
+    step: int
+    epoch: float
+    loss: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a running training is, for a progress bar."""
+
+    step: int
+    steps: int
+    loss: float
+    rows_per_second: float
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a training did. The model it was given holds the weights of the best evaluation."""
+
+    evaluations: tuple[Evaluation, ...]
+    best: Evaluation
+    steps: int
+    stopped_early: bool
+    precision: PrecisionChoice
+    seconds: float
+    rows_per_second: float
+
+
+@dataclass(slots=True)
+class _Place:
+    """Everything about a run that is not a tensor."""
+
+    fingerprint: str
+    precision: dict[str, Any]
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    def count(self, loss: float, rows: int, seconds: float) -> None:
+        """One more step is done."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_steps += 1
+        self.rows += rows
+        self.seconds += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The arguments of a training loop; see `limbeck.train` for their meaning."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    accumulate: int = 1
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    patience: int = 4
+    budget_tokens: int = 8192
+    seed: int = 0
+    checkpoint_seconds: float = 120.0
+
+
+def steps_per_epoch(rows: int, plan: Plan) -> int:
+    """Optimizer steps in one pass over `rows` rows."""
+    return math.ceil(math.ceil(rows / plan.batch) / plan.accumulate)
+
+
+def fit(
+    model: TextModel,
+    rows: Sequence[Tokens],
+    targets: Tensor,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    evaluate: Callable[[TextModel, Precision], float],
+    plan: Plan,
+    pad_id: int,
+    folder: Path,
+    fingerprint: str,
+    precision: Precision | None = None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Fit:
+    """Train `model` in place and leave it with the weights of its best evaluation.
+
+    `loss` gives one loss a row from logits and targets; `evaluate` gives the dev metric, higher is better. Evaluated at
+    the end of each epoch, and about every thousand steps within a long one. State is kept in `folder`; a run with the
+    same `fingerprint` found there goes on where it stopped and ends with the same weights as an unbroken one.
+    """
+    device = Accelerator().device
+    model.to(device)
+    optimizer = make_optimizer(model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay)
+    runner = _Runner(model, rows, targets, loss, plan.budget_tokens, pad_id, device)
+    place = _resume(folder, fingerprint, model, optimizer)
+    if place is None:
+        torch.manual_seed(plan.seed)
+        choice = PrecisionChoice(precision) if precision else measure_precision(runner.rehearse(plan))
+        place = _Place(fingerprint, asdict(choice))
+    choice = PrecisionChoice(**place.precision)
+    saved_at = time.monotonic()
+    per_epoch = steps_per_epoch(len(rows), plan)
+    total = per_epoch * plan.epochs
+    while place.step < total and not _finished(place, plan):
+        epoch = place.step // per_epoch
+        for indices in _epoch_steps(runner.lengths, plan, epoch)[place.step % per_epoch :]:
+            started = time.monotonic()
+            _set_learning_rate(optimizer, plan, place.step, total)
+            step_loss = runner.step(optimizer, indices, choice.precision, plan.max_grad_norm)
+            place.count(step_loss, len(indices), time.monotonic() - started)
+            if place.step % per_epoch % evaluation_interval(per_epoch) == 0:  # an epoch's end counts: 0 % n is 0
+                _evaluate(model, evaluate, choice.precision, place, per_epoch, folder)
+            if saved_at + plan.checkpoint_seconds <= time.monotonic() or place.step % per_epoch == 0:
+                save_checkpoint(folder / CHECKPOINT, model, optimizer, asdict(place))
+                saved_at = time.monotonic()
+            on_step(_progress(place, total, step_loss))
+            if _finished(place, plan):
+                break
+    model.load_state_dict(load_file(folder / BEST))
+    return _outcome(place, choice, total)
+
+
+def evaluation_interval(per_epoch: int) -> int:
+    """Steps between two evaluations: an epoch, or the even part of one that is nearest to a thousand steps."""
+    return math.ceil(per_epoch / max(1, round(per_epoch / 1000)))
+
+
+class _Runner:
+    """One optimizer step over rows that may not fit into memory at once."""
+
+    def __init__(
+        self,
+        model: TextModel,
+        rows: Sequence[Tokens],
+        targets: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        budget_tokens: int,
+        pad_id: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.rows, self.targets, self.loss = model, rows, targets, loss
+        self.budget_tokens, self.pad_id, self.device = budget_tokens, pad_id, device
+        self.lengths = [len(row) for row in rows]
+        self.longest = max(self.lengths)
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, indices: NDArray[np.int64], precision: Precision, max_norm: float
+    ) -> float:
+        """Gradients of the mean loss over `indices`, clipped, applied; returns that loss."""
+        optimizer.zero_grad(set_to_none=True)
+        self.model.train()
+        total = self.gradients(indices, precision)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm, foreach=True)
+        optimizer.step()
+        return total
+
+    def gradients(self, indices: NDArray[np.int64], precision: Precision) -> float:
+        """Add the gradients of the mean loss over `indices`, in pieces of at most the token budget."""
+        lengths = [self.lengths[i] for i in indices]
+        total = 0.0
+        for piece in token_batches(lengths, budget_tokens=self.budget_tokens, max_length=self.longest):
+            chosen = indices[piece]
+            width = padded_length(max(self.lengths[i] for i in chosen), limit=self.longest)
+            arrays = pad([self.rows[i] for i in chosen], pad_id=self.pad_id, length=width)
+            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            with autocast(precision, self.device):
+                logits = self.model(**inputs)
+            wanted = self.targets[torch.from_numpy(chosen)].to(self.device)
+            loss = self.loss(logits, wanted).sum() / len(indices)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return total
+
+    def rehearse(self, plan: Plan) -> Callable[[Precision], None]:
+        """A step of the first epoch's median length, to be timed; it leaves no gradients and moves no weights."""
+        steps = _epoch_steps(self.lengths, plan, 0)
+        by_size = sorted(steps, key=lambda s: max(self.lengths[i] for i in s))
+        typical = by_size[len(by_size) // 2]
+
+        def once(precision: Precision) -> None:
+            self.model.train()
+            self.gradients(typical, precision)
+            self.model.zero_grad(set_to_none=True)
+
+        return once
+
+
+def _epoch_steps(lengths: Sequence[int], plan: Plan, epoch: int) -> list[NDArray[np.int64]]:
+    batches = training_batches(lengths, batch_rows=plan.batch, seed=plan.seed, epoch=epoch)
+    groups = range(0, len(batches), plan.accumulate)
+    return [np.concatenate(batches[i : i + plan.accumulate]) for i in groups]
+
+
+def _resume(folder: Path, fingerprint: str, model: TextModel, optimizer: torch.optim.Optimizer) -> _Place | None:
+    found = read_place(folder / CHECKPOINT)
+    if found is None or found["fingerprint"] != fingerprint:
+        return None
+    load_checkpoint(folder / CHECKPOINT, model, optimizer)
+    return _Place(**found)
+
+
+def _evaluate(
+    model: TextModel,
+    evaluate: Callable[[TextModel, Precision], float],
+    precision: Precision,
+    place: _Place,
+    per_epoch: int,
+    folder: Path,
+) -> None:
+    model.eval()
+    mean_loss = place.loss_sum / max(1, place.loss_steps)
+    evaluation = Evaluation(place.step, place.step / per_epoch, mean_loss, evaluate(model, precision))
+    earlier = [e["score"] for e in place.evaluations]
+    if not earlier or evaluation.score > max(earlier):
+        with replace_when_written(folder / BEST) as beside:
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, beside)
+    place.evaluations.append(asdict(evaluation))
+    place.loss_sum, place.loss_steps = 0.0, 0
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int, total: int) -> None:
+    factor = linear_schedule(step, steps=total, warmup_steps=math.ceil(plan.warmup * total))
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate * factor
+
+
+def _outcome(place: _Place, choice: PrecisionChoice, total: int) -> Fit:
+    evaluations = _evaluations(place)
+    return Fit(
+        evaluations=evaluations,
+        best=max(evaluations, key=lambda e: e.score),
+        steps=place.step,
+        stopped_early=place.step < total,
+        precision=choice,
+        seconds=place.seconds,
+        rows_per_second=place.rows / max(place.seconds, 1e-9),
+    )
+
+
+def _evaluations(place: _Place) -> tuple[Evaluation, ...]:
+    return tuple(Evaluation(**e) for e in place.evaluations)
+
+
+def _finished(place: _Place, plan: Plan) -> bool:
+    """Whether the last `patience` evaluations brought no new best."""
+    scores = [e["score"] for e in place.evaluations]
+    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= plan.patience
+
+
+def _progress(place: _Place, total: int, loss: float) -> Progress:
+    return Progress(place.step, total, loss, place.rows / max(place.seconds, 1e-9), _evaluations(place))

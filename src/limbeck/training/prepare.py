@@ -1,0 +1,81 @@
+"""Labelled splits as token ids and targets, with `max_tokens` chosen from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.data import Dataset, Splits
+from limbeck.data.sampling import JUDGED_ROWS, at_most
+from limbeck.errors import UsageError
+from limbeck.tasks import AnyTask
+from limbeck.text import LengthStatistics, Tokenizer, Tokens, length_statistics, suggest_max_tokens
+
+LENGTH_SAMPLE = 5_000  # rows whose lengths decide max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedSplit:
+    """Rows as token ids, with their targets, and the dataset they came from."""
+
+    rows: list[Tokens]
+    targets: NDArray[np.generic]
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a training reads. `truncated` training rows are longer than `max_tokens`."""
+
+    train: TokenizedSplit
+    dev: TokenizedSplit
+    test: TokenizedSplit
+    lengths: LengthStatistics
+    max_tokens: int
+    truncated: int
+
+
+def prepare(splits: Splits, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: int | None, limit: int) -> Prepared:
+    """Tokenise all splits; `limit` is the most tokens the encoder reads.
+
+    Raises `UsageError` for a `max_tokens` beyond the limit.
+    """
+    if max_tokens is not None and not 8 <= max_tokens <= limit:
+        raise UsageError(f"--max-tokens {max_tokens}: expected 8 to {limit}, what this encoder reads")
+    sample = at_most(splits.train, LENGTH_SAMPLE)
+    lengths = tokenizer.lengths(sample.texts, sample.pairs)
+    chosen = max_tokens or suggest_max_tokens(lengths, limit=limit)
+    train = tokenized(splits.train, tokenizer, task, max_tokens=chosen)
+    return Prepared(
+        train=train,
+        dev=tokenized(at_most(splits.dev, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
+        test=tokenized(at_most(splits.test, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
+        lengths=length_statistics(lengths),
+        max_tokens=chosen,
+        truncated=sum(row.truncated_tokens > 0 for row in train.rows),
+    )
+
+
+def tokenized(dataset: Dataset, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: int) -> TokenizedSplit:
+    """A dataset as token ids, long texts truncated, with its targets."""
+    rows = tokenizer.encode(dataset.texts, dataset.pairs, max_tokens=max_tokens)
+    return TokenizedSplit(rows, task.encode(dataset.labels), dataset)
+
+
+def standardise(targets: NDArray[np.floating]) -> tuple[float, float]:
+    """Mean and standard deviation of regression targets; a constant target has deviation 1."""
+    return float(targets.mean()), float(targets.std()) or 1.0
+
+
+def label_counts(task: AnyTask, targets: NDArray[np.generic]) -> dict[str, int]:
+    """Rows of each label; empty for `regress`."""
+    if task.name == "regress":
+        return {}
+    if task.name == "classify":
+        counts: Sequence[int] = np.bincount(targets.astype(np.int64), minlength=task.outputs).tolist()
+    else:
+        counts = targets.astype(np.int64).sum(axis=0).tolist()
+    return dict(zip(task.labels, counts, strict=True))

@@ -1,0 +1,1 @@
+"""From a PyTorch model to compiled graphs, checked. One file a target."""

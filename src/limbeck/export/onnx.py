@@ -1,0 +1,128 @@
+"""ONNX: the fused fp32 graph that every ONNX Runtime variant starts from."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnxruntime.transformers.fusion_options import FusionOptions
+from onnxruntime.transformers.optimizer import optimize_model
+from torch import Tensor, nn
+
+from limbeck.errors import ExportError
+from limbeck.files import replace_when_written
+from limbeck.nn.model import TextModel
+
+OPSET = 17
+LARGEST_FILE_BYTES = 2**31 - 1  # what one protobuf message holds
+_COUNTED = ("Attention", "EmbedLayerNormalization", "SkipLayerNormalization", "LayerNormalization", "BiasGelu")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An ONNX file, its graph inputs in order, its opset, and how many operators of each kind were fused."""
+
+    inputs: tuple[str, ...]
+    opset: int
+    fused: dict[str, int]
+
+
+class _Positional(nn.Module):
+    """Takes tensors by position, as the exporter hands them over."""
+
+    def __init__(self, model: TextModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        logits: Tensor = self.model(**dict(zip(self.model.input_names, tensors, strict=True)))
+        return logits
+
+
+def export_onnx(model: TextModel, path: Path) -> Exported:
+    """Write `model`, loaded with eager attention, as one fused fp32 ONNX file with dynamic batch and length.
+
+    Input shapes `[batch, length]`, output `logits` `[batch, outputs]`.
+
+    Raises `ExportError` when the file would pass 2 GB, or when a BERT-family graph did not fuse whole.
+    """
+    weights_bytes = sum(p.numel() * 4 for p in model.parameters())
+    if weights_bytes > LARGEST_FILE_BYTES:
+        raise ExportError(f"the weights take {weights_bytes:,} bytes; one ONNX file holds {LARGEST_FILE_BYTES:,}")
+    with replace_when_written(path) as beside, tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        _trace(model, plain)
+        fused = _fuse(plain, beside, model.config)
+        _check_fusion(model, fused)
+    return Exported(model.input_names, OPSET, fused)
+
+
+def _trace(model: TextModel, path: Path) -> None:
+    names = list(model.input_names)
+    example = torch.ones((2, 8), dtype=torch.int64)
+    tensors = tuple(torch.zeros_like(example) if name == "token_type_ids" else example for name in names)
+    axes = {name: {0: "batch", 1: "length"} for name in names} | {"logits": {0: "batch"}}
+    # The TorchScript exporter is deprecated, but only its graphs fuse whole.
+    with quiet():
+        torch.onnx.export(
+            _Positional(model.cpu().eval()),
+            tensors,
+            str(path),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            dynamo=False,
+        )
+
+
+def _fuse(source: Path, target: Path, config: Any) -> dict[str, int]:
+    with quiet():
+        optimized = optimize_model(
+            str(source),
+            model_type="bert",
+            num_heads=config.num_attention_heads,
+            hidden_size=config.hidden_size,
+            opt_level=0,
+            optimization_options=FusionOptions("bert"),
+        )
+        optimized.save_model_to_file(str(target))
+    return count_operators(target)
+
+
+def count_operators(path: Path) -> dict[str, int]:
+    """How often each fused operator occurs in a graph; those that do not occur are left out."""
+    kinds = [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+    return {kind: kinds.count(kind) for kind in _COUNTED if kind in kinds}
+
+
+def _check_fusion(model: TextModel, fused: dict[str, int]) -> None:
+    layers = model.config.num_hidden_layers
+    if model.config.model_type == "bert" and fused.get("Attention", 0) != layers:
+        raise ExportError(
+            f"{fused.get('Attention', 0)} of {layers} attention blocks were fused ({fused or 'nothing fused'}): "
+            "the graph would be slow. This torch, transformers or onnxruntime exports another graph than was tested; "
+            "install the pinned versions."
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The exporters warn and log about their own insides; nothing there is for the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,70 @@
+"""int8: dynamic quantisation of a fused ONNX graph, and which nodes to keep in fp32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from limbeck.export.onnx import quiet
+from limbeck.files import replace_when_written
+
+_MATRIX_OPS = ("MatMul", "Attention", "Gemm")
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How far the logits move when this node alone is quantised: the root mean square over rows and outputs."""
+
+    node: str
+    logit_rms: float
+
+
+def quantize_int8(source: Path, target: Path, *, per_channel: bool = False, keep_fp32: Sequence[str] = ()) -> None:
+    """Write an int8 form of the fused graph `source`: signed int8 weights, activations scaled afresh each batch.
+
+    `per_channel` gives every output channel of a weight its own scale; nodes named in `keep_fp32` stay as they are.
+    """
+    with replace_when_written(target) as beside, quiet():
+        quantize_dynamic(
+            source,
+            beside,
+            weight_type=QuantType.QInt8,
+            per_channel=per_channel,
+            nodes_to_exclude=list(keep_fp32),
+            # Fused operators carry no type information for the quantiser to find.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
+def matrix_nodes(path: Path) -> list[str]:
+    """The names of the nodes that multiply by weights, in graph order."""
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type in _MATRIX_OPS and any(i in weights for i in node.input)]
+
+
+def sensitivities(
+    source: Path, logits_of: Callable[[Path], NDArray[np.float32]], *, per_channel: bool
+) -> list[Sensitivity]:
+    """Each matrix node quantised alone, the most harmful first.
+
+    `logits_of` runs a graph over the same rows every time.
+    """
+    names = matrix_nodes(source)
+    reference = logits_of(source)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "trial.onnx"
+        for name in names:
+            others = [other for other in names if other != name]
+            quantize_int8(source, trial, per_channel=per_channel, keep_fp32=others)
+            difference = logits_of(trial) - reference
+            found.append(Sensitivity(name, float(np.sqrt(np.mean(np.square(difference))))))
+    return sorted(found, key=lambda s: -s.logit_rms)

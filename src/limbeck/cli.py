@@ -1,0 +1,85 @@
+"""The recipes as commands. Nothing heavy is imported before a command is known."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from limbeck import __version__
+from limbeck.errors import LimbeckError, MissingExtra
+
+_EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "accelerate": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "matplotlib": "train",
+    "datasets": "hub",
+}
+
+app = App(
+    name="limbeck",
+    version=__version__,
+    help="From labelled text to a small, fast, proven text model.\n\n"
+    'Example: `limbeck build reviews.csv --out model`, then `limbeck predict model "a fine film"`',
+    result_action="return_value",
+)
+for _name, _help in {
+    "build": "Train, compress, prove and report: labelled text in, a certified bundle out.",
+    "train": "Fine-tune an encoder on labelled text and write a bundle.",
+    "compress": "Compile a trained bundle and prove each variant on held-out rows.",
+    "verify": "Prove a bundle's variants again, here, on the same rows or on new ones.",
+    "predict": "Answer texts given as arguments, on standard input or in a file.",
+    "report": "Write a bundle's report and model card anew.",
+}.items():
+    app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=_help)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    json: Annotated[bool, Parameter(negative=(), help="Print one JSON document instead of a table.")] = False,
+) -> int:
+    result = app(tokens, exit_on_error=False, print_error=True)
+    # Only now is anything known that needs showing.
+    from limbeck.show import exit_code, show
+
+    show(result, as_json=json)
+    return exit_code(result)
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 1 a check failed, 2 bad input or usage, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors go to standard error, one clear message each."""
+    try:
+        code: Any = app.meta(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        return int(code or 0)
+    except CycloptsError:
+        return 2
+    except LimbeckError as error:
+        return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _fail(str(MissingExtra(str(error.name), extra)), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written is left, and the same command goes on where it was", 130)
+    except BrokenPipeError:
+        return 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"limbeck: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

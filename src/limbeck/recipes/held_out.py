@@ -1,0 +1,60 @@
+"""The rows that a bundle is judged on: those set aside when it was trained, or new ones."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from limbeck.bundle import Bundle
+from limbeck.data import Columns, Dataset, load_labelled, load_splits
+from limbeck.data.sampling import JUDGED_ROWS, at_most
+from limbeck.errors import DataError
+from limbeck.proving import HeldOut
+from limbeck.text import OnLong, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Labelled rows as the user wrote them, and as the model reads them."""
+
+    dataset: Dataset
+    held_out: HeldOut
+
+
+def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset]:
+    """The dev and held-out rows that were set aside when the bundle was trained, 2,000 of each at most.
+
+    Raises `DataError` when the data is gone or is no longer what the bundle was trained on.
+    """
+    source = bundle.manifest.source
+    skipped = bundle.folder / ".skipped.jsonl" if source.skipped else None
+    columns = Columns(**source.columns)
+    splits = load_splits(source.path, columns, task=bundle.manifest.task.name, skipped=skipped)
+    if skipped is not None:
+        skipped.unlink(missing_ok=True)
+    if splits.sha256 != source.sha256:
+        raise DataError(
+            f"{source.path} is no longer the data that {bundle.folder} was trained on: "
+            "judge it on rows of your choice with --data"
+        )
+    return at_most(splits.dev, JUDGED_ROWS), at_most(splits.test, JUDGED_ROWS)
+
+
+def judging(bundle: Bundle, dataset: Dataset, *, on_long: OnLong = "truncate") -> Judging:
+    """A dataset tokenised for the bundle's model."""
+    manifest = bundle.manifest
+    tokenizer = Tokenizer(bundle.tokenizer_file)
+    tokens = tokenizer.encode(dataset.texts, dataset.pairs, max_tokens=manifest.model.max_tokens, on_long=on_long)
+    digest = hashlib.sha256()
+    for text, pair, label in zip(dataset.texts, dataset.pairs or [""] * len(dataset), dataset.labels, strict=True):
+        digest.update(repr((text, pair, label)).encode())
+    return Judging(dataset, HeldOut(tokens, manifest.task.encode(dataset.labels), digest.hexdigest()))
+
+
+def new_rows(bundle: Bundle, data: str, columns: Columns, *, skip_bad_rows: bool) -> Dataset:
+    """Labelled rows that the bundle was not trained on; without columns of their own, those of the training data."""
+    named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
+    skipped = Path(f"{Path(data).name}-skipped.jsonl") if skip_bad_rows else None
+    task = bundle.manifest.task
+    return load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)

@@ -1,0 +1,366 @@
+"""`limbeck train`: labelled text in, a fine-tuned bundle out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+import torch
+
+from limbeck import __version__
+from limbeck.bundle import (
+    FORMAT,
+    Bundle,
+    Manifest,
+    Model,
+    Pooling,
+    Source,
+    read_bundle,
+    read_manifest,
+    write_manifest,
+)
+from limbeck.console import notes, progress_bar, say, stage
+from limbeck.data import Columns, Splits, load_splits
+from limbeck.errors import BundleError, UsageError
+from limbeck.nn.base import load_tokenizer, longest_input, resolve_base
+from limbeck.nn.model import TextModel, new_model, save_model
+from limbeck.nn.precision import Precision
+from limbeck.recipes.arguments import fingerprint, installed_versions
+from limbeck.tasks import AnyTask, make_task
+from limbeck.text import Tokenizer, length_histogram
+from limbeck.training.fine_tune import FineTuned, fine_tune
+from limbeck.training.loop import Plan, Progress, steps_per_epoch
+from limbeck.training.optimizer import freeze
+from limbeck.training.prepare import Prepared, label_counts, prepare
+
+DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_500, 3, 10  # a small set is read more often (Mosbach et al. 2021)
+BERT_BASE_WIDTH = 768
+IMBALANCE = 5  # labels whose counts differ by more than this factor are called uneven
+
+
+class TrainArguments(TypedDict, total=False):
+    """The arguments of `train` beside DATA and --out, for recipes that train on the way."""
+
+    base: str
+    task: Literal["classify", "multilabel", "regress"] | None
+    text: str | None
+    pair: str | None
+    label: str | None
+    pair_separator: str | None
+    label_separator: str | None
+    skip_bad_rows: bool
+    pooling: Pooling
+    max_tokens: int | None
+    epochs: int | None
+    batch: int
+    accumulate: int
+    learning_rate: float | None
+    warmup: float
+    weight_decay: float
+    dropout: float
+    max_grad_norm: float
+    patience: int
+    balance_labels: bool
+    freeze_embeddings: bool
+    train_last: int | None
+    precision: Precision | None
+    budget_tokens: int
+    seed: int
+    overwrite: bool
+
+
+def train(
+    data: str,
+    *,
+    out: Path,
+    base: str = DEFAULT_BASE,
+    task: Literal["classify", "multilabel", "regress"] | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    pair_separator: str | None = None,
+    label_separator: str | None = None,
+    skip_bad_rows: bool = False,
+    pooling: Pooling = "pooler",
+    max_tokens: int | None = None,
+    epochs: int | None = None,
+    batch: int = 32,
+    accumulate: int = 1,
+    learning_rate: float | None = None,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    dropout: float = 0.1,
+    max_grad_norm: float = 1.0,
+    patience: int = 4,
+    balance_labels: bool = False,
+    freeze_embeddings: bool = False,
+    train_last: int | None = None,
+    precision: Precision | None = None,
+    budget_tokens: int = 8192,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Bundle:
+    """Fine-tune an encoder on labelled text and write a bundle.
+
+    A run that was stopped goes on where it was when it is started again with the same arguments.
+
+    Example: `limbeck train reviews.csv --out model --text review --label stars`
+
+    Parameters
+    ----------
+    data
+        A CSV, TSV, JSONL or Parquet file, a folder with train/validation/test files or texts, or a hub dataset.
+    out
+        The folder to write; must not exist yet.
+    base
+        The encoder to start from: a hub id, a folder, or package:NAME/path.
+    task
+        What to learn; by default seen from the labels.
+    text
+        The column of the text; by default found by its usual names.
+    pair
+        The column of the second text of a pair.
+    label
+        The column of the label; several columns of 0 and 1 (`a,b,c`) are one task of many labels.
+    pair_separator
+        What splits the text column into a pair, such as '|||'.
+    label_separator
+        What splits the label column into many labels, such as '|'.
+    skip_bad_rows
+        Leave bad rows out, count them and write them to OUT-skipped.jsonl.
+    pooling
+        What the head reads: the encoder's own pooler, its first token (cls), or the mean of all tokens.
+    max_tokens
+        The most tokens the model reads of a text; by default 99.5 % of the texts fit.
+    epochs
+        Passes over the training rows; by default 3, and up to 10 where rows are few.
+    batch
+        Rows a batch.
+    accumulate
+        Batches an optimizer step.
+    learning_rate
+        The highest learning rate; it rises linearly, then falls linearly to 0. By default 5e-5, and 1e-4 for encoders
+        narrower than BERT-Base.
+    warmup
+        The share of all steps in which the learning rate rises.
+    weight_decay
+        Decoupled weight decay; none on biases and norms.
+    dropout
+        Dropout in the encoder and the head.
+    max_grad_norm
+        Gradients are clipped to this norm.
+    patience
+        Stop after this many evaluations without a better dev score; the best weights are kept.
+    balance_labels
+        Let rare labels count as much as frequent ones.
+    freeze_embeddings
+        Keep the embeddings as they are.
+    train_last
+        Train only the last N layers and the head.
+    precision
+        fp32 or bf16; by default whichever is measured to be faster at the start.
+    budget_tokens
+        The most tokens computed at once; larger batches are computed in pieces.
+    seed
+        The seed of everything random; the same seed on the same machine gives the same weights.
+    overwrite
+        Replace OUT if it exists.
+    """
+    arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite")}
+    columns = Columns(text, pair, label, pair_separator, label_separator)
+    with stage("Reading the data"):
+        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
+        splits = load_splits(data, columns, task=task, skipped=skipped)
+        notes(splits.notes)
+    mark = fingerprint(arguments, splits.sha256)
+    if (done := _already_trained(out, mark, overwrite)) is not None:
+        return done
+
+    folder = resolve_base(base)
+    new_task = make_task(splits.task, splits.labels)
+    torch.manual_seed(seed)
+    model = new_model(folder, new_task, pooling=pooling, dropout=dropout)
+    freeze(model, embeddings=freeze_embeddings, train_last=train_last)
+    work = out.parent / f".{out.name}.training"
+    pad_id, limit = _save_tokenizer(folder, model, work / "bundle")
+    tokenizer = Tokenizer(work / "bundle" / "tokenizer.json")
+    with stage("Tokenising"):
+        prepared = prepare(splits, tokenizer, new_task, max_tokens=max_tokens, limit=limit)
+        notes(_data_lines(new_task, prepared))
+
+    plan = Plan(
+        epochs=epochs or default_epochs(len(splits.train), batch * accumulate),
+        batch=batch,
+        learning_rate=learning_rate or default_learning_rate(model.config.hidden_size),
+        accumulate=accumulate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        patience=patience,
+        budget_tokens=budget_tokens,
+        seed=seed,
+    )
+    with stage("Training"), _training_bar(plan, len(splits.train), new_task) as on_step:
+        tuned = fine_tune(
+            model,
+            new_task,
+            prepared,
+            plan,
+            pad_id=pad_id,
+            balance_labels=balance_labels,
+            precision=precision,
+            folder=work,
+            fingerprint=mark,
+            on_step=on_step,
+        )
+    notes(_outcome_lines(tuned))
+
+    fitted = Model(
+        base=base,
+        pooling=pooling,
+        max_tokens=prepared.max_tokens,
+        pad_id=pad_id,
+        pair=splits.train.pairs is not None,
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+    manifest = Manifest(
+        format=FORMAT,
+        limbeck=__version__,
+        task=tuned.task,
+        model=fitted,
+        source=_source(data, columns, splits, skip_bad_rows),
+        arguments={"train": {**arguments, "fingerprint": mark}},
+        versions=installed_versions(),
+        training=_training_record(tuned, plan, prepared),
+        scores=tuned.scores,
+    )
+    return _write(out, work, model, manifest)
+
+
+def default_epochs(rows: int, batch: int) -> int:
+    """3 passes over the data, or as many more (up to 10) as make 1,500 steps."""
+    return int(np.clip(-(-MIN_STEPS * batch // max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
+
+
+def default_learning_rate(hidden_size: int) -> float:
+    """The highest rate of the BERT paper, and twice that for narrow encoders (Turc et al. 2019 search 3e-5 to 3e-4)."""
+    return 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
+
+
+def _already_trained(out: Path, mark: str, overwrite: bool) -> Bundle | None:
+    """The bundle at `out` if these very arguments and rows made it; clears the place with `overwrite`."""
+    if overwrite or not out.exists():
+        return None
+    try:
+        same = read_manifest(out).arguments["train"]["fingerprint"] == mark
+    except (BundleError, KeyError):
+        same = False
+    if same:
+        say(f"  {out} was trained with these arguments on these rows already; nothing to do")
+        return read_bundle(out)
+    raise UsageError(
+        f"{out} exists and was made with other arguments, rows or versions: "
+        "choose another --out, or replace it with --overwrite"
+    )
+
+
+def _save_tokenizer(base: str, model: TextModel, folder: Path) -> tuple[int, int]:
+    """Write the base's tokenizer into `folder`; returns the padding id and the most tokens the encoder reads."""
+    tokenizer = load_tokenizer(base)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    pad_id = model.config.pad_token_id
+    if pad_id is None:
+        pad_id = tokenizer.pad_token_id or 0
+    return int(pad_id), longest_input(model.config, tokenizer)
+
+
+def _data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
+    counts = label_counts(task, prepared.train.targets)
+    if counts:
+        rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        shown = ", ".join(f"{label} {n:,}" for label, n in list(counts.items())[:8])
+        yield f"{len(counts)} labels: {shown}{', …' if len(counts) > 8 else ''}"
+        if counts[commonest] > IMBALANCE * max(1, counts[rarest]):
+            yield (
+                f"uneven labels: {commonest!r} has {counts[commonest]:,} rows, {rarest!r} {counts[rarest]:,}; "
+                "--balance-labels would weigh them alike"
+            )
+    lengths = prepared.lengths
+    yield (
+        f"tokens a text: mean {lengths.mean:.0f}, 99 % up to {lengths.p99}, longest {lengths.longest}; "
+        f"max_tokens {prepared.max_tokens} ({prepared.truncated:,} of {len(prepared.train.rows):,} training rows cut)"
+    )
+
+
+def _outcome_lines(tuned: FineTuned) -> Iterator[str]:
+    fitted = tuned.fit
+    chosen = fitted.precision
+    measured = f" (a step took {chosen.fp32_ms:.0f} ms in fp32, {chosen.bf16_ms:.0f} ms in bf16)"
+    yield f"trained in {chosen.precision}{measured if chosen.fp32_ms else ''}, {fitted.rows_per_second:.0f} rows/s"
+    early = ", stopped early" if fitted.stopped_early else ""
+    yield f"best dev {tuned.task.metric} {fitted.best.score:.4f} after epoch {fitted.best.epoch:.1f}{early}"
+    for split, values in tuned.scores.items():
+        yield f"fp32 on {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+@contextmanager
+def _training_bar(plan: Plan, rows: int, task: AnyTask) -> Iterator[Callable[[Progress], None]]:
+    with progress_bar("steps", plan.epochs * steps_per_epoch(rows, plan)) as update:
+        said = 0
+
+        def on_step(now: Progress) -> None:
+            nonlocal said
+            for evaluation in now.evaluations[said:]:
+                say(
+                    f"  epoch {evaluation.epoch:.1f}: loss {evaluation.loss:.4f}, "
+                    f"dev {task.metric} {evaluation.score:.4f}, {now.rows_per_second:.0f} rows/s"
+                )
+            said = len(now.evaluations)
+            best = max((e.score for e in now.evaluations), default=None)
+            score = "" if best is None else f" · best {task.metric} {best:.4f}"
+            update(now.step, f"loss {now.loss:.3f} · {now.rows_per_second:.0f} rows/s{score}")
+
+        yield on_step
+
+
+def _source(data: str, columns: Columns, splits: Splits, skipped: bool) -> Source:
+    return Source(
+        path=str(Path(data).resolve()) if Path(data).exists() else data,
+        columns=asdict(columns),
+        sha256=splits.sha256,
+        rows={"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test)},
+        notes=splits.notes,
+        skipped=skipped,
+    )
+
+
+def _training_record(tuned: FineTuned, plan: Plan, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "fit": asdict(tuned.fit),
+        "plan": asdict(plan),
+        "lengths": asdict(prepared.lengths),
+        "length_histogram": length_histogram([len(row) for row in prepared.train.rows]),
+        "truncated": prepared.truncated,
+        "label_counts": label_counts(tuned.task, prepared.train.targets),
+    }
+
+
+def _write(out: Path, work: Path, model: TextModel, manifest: Manifest) -> Bundle:
+    """Make the bundle whole beside `out`, then move it into place."""
+    folder = work / "bundle"
+    save_model(model, folder)
+    written = write_manifest(folder, manifest)
+    if out.exists():
+        shutil.rmtree(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(out)
+    shutil.rmtree(work)
+    say(f"  wrote {out}")
+    return Bundle(out, written)

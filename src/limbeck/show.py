@@ -1,0 +1,103 @@
+"""What a command's result looks like on standard output: tables for people, or one JSON document."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from limbeck.bundle import Bundle, Manifest
+from limbeck.console import duration, megabytes, say
+from limbeck.measure import Certificate
+from limbeck.recipes.predict import Predicted
+from limbeck.recipes.verify import Verification
+
+
+def exit_code(result: object) -> int:
+    """1 for a verification that does not hold, else 0."""
+    return int(isinstance(result, Verification) and not result.holds)
+
+
+def show(result: object, *, as_json: bool) -> None:
+    """Print what a recipe returned. A prediction's rows are out by then; its summary goes to standard error."""
+    if isinstance(result, Predicted) and not as_json:
+        _show_predicted(result)
+    elif as_json and result is not None and not isinstance(result, int):
+        sys.stdout.write(msgspec.json.encode(_document(result), enc_hook=str).decode() + "\n")
+    elif isinstance(result, Bundle):
+        _show_bundle(result)
+    elif isinstance(result, Verification):
+        _show_verification(result)
+    elif result is not None and not isinstance(result, int):
+        sys.stdout.write(f"{result}\n")
+
+
+def _document(result: object) -> object:
+    if isinstance(result, Bundle):
+        return {"folder": str(result.folder), **msgspec.to_builtins(result.manifest)}
+    if isinstance(result, Verification):
+        return {**msgspec.to_builtins(result), "holds": result.holds}
+    return result
+
+
+def _show_predicted(done: Predicted) -> None:
+    rate = done.rows / done.seconds if done.seconds else 0.0
+    cut = f", {done.truncated_rows:,} cut" if done.truncated_rows else ""
+    windows = f", {done.windowed_rows:,} read in windows" if done.windowed_rows else ""
+    skipped = f", {done.skipped_rows:,} bad rows left out" if done.skipped_rows else ""
+    if done.rows > 20 or cut or windows or skipped or done.output != "standard output":
+        say(
+            f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant})"
+            f"{cut}{windows}{skipped} → {done.output}"
+        )
+
+
+def _show_bundle(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    if manifest.variants or manifest.refused:
+        _table(_certificates(manifest), chosen=manifest.chosen)
+    report = bundle.folder / "report.html"
+    if report.exists():
+        sys.stdout.write(f"report: {report}\n")
+    sys.stdout.write(f"bundle: {bundle.folder}\n")
+
+
+def _certificates(manifest: Manifest) -> list[tuple[Certificate, str]]:
+    kept = [(v.certificate, "holds" if v.certificate.holds else "REFUSED") for v in manifest.variants if v.certificate]
+    return [*kept, *((c, "REFUSED") for c in manifest.refused)]
+
+
+def _show_verification(found: Verification) -> None:
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
+    sys.stdout.write(f"reference, {found.reference}, {found.rows:,} rows: {scores}\n")
+    _table([(c.certificate, "FAILS" if c.recheck.failures else "holds") for c in found.checks], chosen=None)
+    for check in found.checks:
+        for line in (*check.recheck.failures, *check.recheck.remarks):
+            sys.stdout.write(f"{check.certificate.variant}: {line}\n")
+
+
+def _table(certificates: list[tuple[Certificate, str]], *, chosen: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    metric = certificates[0][0].metric
+    table = Table(
+        "variant", metric, "drop, points [95 %]", "changed", "logits ±", "batch ±", "rows/s", "ms alone", "size", ""
+    )
+    for c, verdict in certificates:
+        name = f"{c.variant} *" if c.variant == chosen and verdict == "holds" else c.variant
+        table.add_row(
+            name + (f"\n({'; '.join(c.remedies)})" if c.remedies else ""),
+            f"{c.value:.4f}",
+            f"{c.drop_points:+.2f} [{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}]",
+            f"{c.changed} of {c.rows:,}",
+            f"{c.max_abs_logit:.2g}",
+            f"{c.stability.batch_max_abs_logit:.2g}",
+            f"{c.speed.rows_per_second:.0f}",
+            f"{c.speed.single_ms:.1f}",
+            megabytes(c.size_bytes),
+            verdict,
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    if chosen:
+        sys.stdout.write("* chosen\n")

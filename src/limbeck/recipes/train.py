@@ -27,6 +27,7 @@ from limbeck.bundle import (
 from limbeck.console import notes, progress_bar, say, stage
 from limbeck.data import Columns, Splits, load_splits
 from limbeck.errors import BundleError, UsageError
+from limbeck.measure import usable_cpus
 from limbeck.nn.base import load_tokenizer, longest_input, resolve_base
 from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
@@ -71,6 +72,7 @@ class TrainArguments(TypedDict, total=False):
     train_last: int | None
     precision: Precision | None
     budget_tokens: int
+    checkpoint_seconds: float
     seed: int
     overwrite: bool
 
@@ -103,6 +105,7 @@ def train(
     train_last: int | None = None,
     precision: Precision | None = None,
     budget_tokens: int = 8192,
+    checkpoint_seconds: float = 120.0,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Bundle:
@@ -167,12 +170,14 @@ def train(
         fp32 or bf16; by default whichever is measured to be faster at the start.
     budget_tokens
         The most tokens computed at once; larger batches are computed in pieces.
+    checkpoint_seconds
+        Save the state about so often; a stopped run goes on from the last save.
     seed
         The seed of everything random; the same seed on the same machine gives the same weights.
     overwrite
         Replace OUT if it exists.
     """
-    arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite")}
+    arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite", "checkpoint_seconds")}
     columns = Columns(text, pair, label, pair_separator, label_separator)
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
@@ -182,6 +187,7 @@ def train(
     if (done := _already_trained(out, mark, overwrite)) is not None:
         return done
 
+    torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
     folder = resolve_base(base)
     new_task = make_task(splits.task, splits.labels)
     torch.manual_seed(seed)
@@ -204,6 +210,7 @@ def train(
         max_grad_norm=max_grad_norm,
         patience=patience,
         budget_tokens=budget_tokens,
+        checkpoint_seconds=checkpoint_seconds,
         seed=seed,
     )
     with stage("Training"), _training_bar(plan, len(splits.train), new_task) as on_step:
@@ -221,25 +228,17 @@ def train(
         )
     notes(_outcome_lines(tuned))
 
-    fitted = Model(
+    described = Model(
         base=base,
         pooling=pooling,
         max_tokens=prepared.max_tokens,
+        longest_input=limit,
         pad_id=pad_id,
         pair=splits.train.pairs is not None,
         parameters=sum(p.numel() for p in model.parameters()),
     )
-    manifest = Manifest(
-        format=FORMAT,
-        limbeck=__version__,
-        task=tuned.task,
-        model=fitted,
-        source=_source(data, columns, splits, skip_bad_rows),
-        arguments={"train": {**arguments, "fingerprint": mark}},
-        versions=installed_versions(),
-        training=_training_record(tuned, plan, prepared),
-        scores=tuned.scores,
-    )
+    made_from = _source(data, columns, splits, skip_bad_rows)
+    manifest = _manifest(described, made_from, tuned, plan, prepared, {**arguments, "fingerprint": mark})
     return _write(out, work, model, manifest)
 
 
@@ -271,8 +270,9 @@ def _already_trained(out: Path, mark: str, overwrite: bool) -> Bundle | None:
 
 
 def _save_tokenizer(base: str, model: TextModel, folder: Path) -> tuple[int, int]:
-    """Write the base's tokenizer into `folder`; returns the padding id and the most tokens the encoder reads."""
+    """Write the base's tokenizer into an empty `folder`; returns the padding id and the most tokens it reads."""
     tokenizer = load_tokenizer(base)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that stopped
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     pad_id = model.config.pad_token_id
@@ -341,8 +341,10 @@ def _source(data: str, columns: Columns, splits: Splits, skipped: bool) -> Sourc
     )
 
 
-def _training_record(tuned: FineTuned, plan: Plan, prepared: Prepared) -> dict[str, Any]:
-    return {
+def _manifest(
+    model: Model, source: Source, tuned: FineTuned, plan: Plan, prepared: Prepared, arguments: dict[str, Any]
+) -> Manifest:
+    training = {
         "fit": asdict(tuned.fit),
         "plan": asdict(plan),
         "lengths": asdict(prepared.lengths),
@@ -350,6 +352,17 @@ def _training_record(tuned: FineTuned, plan: Plan, prepared: Prepared) -> dict[s
         "truncated": prepared.truncated,
         "label_counts": label_counts(tuned.task, prepared.train.targets),
     }
+    return Manifest(
+        format=FORMAT,
+        limbeck=__version__,
+        task=tuned.task,
+        model=model,
+        source=source,
+        arguments={"train": arguments},
+        versions=installed_versions(),
+        training=training,
+        scores=tuned.scores,
+    )
 
 
 def _write(out: Path, work: Path, model: TextModel, manifest: Manifest) -> Bundle:

@@ -133,6 +133,8 @@ def fit(
         torch.manual_seed(plan.seed)
         choice = PrecisionChoice(precision) if precision else measure_precision(runner.rehearse(plan))
         place = _Place(fingerprint, asdict(choice))
+        # What was measured must not be measured again, perhaps otherwise, by a run that goes on from here.
+        save_checkpoint(folder / CHECKPOINT, model, optimizer, asdict(place))
     choice = PrecisionChoice(**place.precision)
     saved_at = time.monotonic()
     per_epoch = steps_per_epoch(len(rows), plan)

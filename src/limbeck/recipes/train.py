@@ -155,7 +155,7 @@ def train(
     weight_decay
         Decoupled weight decay; none on biases and norms.
     dropout
-        Dropout in the encoder and the head.
+        Dropout of the hidden states in the encoder and the head; attention weights are not dropped.
     max_grad_norm
         Gradients are clipped to this norm.
     patience

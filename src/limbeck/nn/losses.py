@@ -21,12 +21,17 @@ def row_loss(task: AnyTask, label_weights: NDArray[np.float32] | None = None) ->
 
     `label_weights` `[labels]` multiply a label's cross-entropy, or its positive term in `multilabel`.
     """
-    weights = None if label_weights is None else torch.from_numpy(label_weights)
+
+    def weights(logits: Tensor) -> Tensor | None:
+        return None if label_weights is None else torch.from_numpy(label_weights).to(logits.device)
+
     if task.name == "classify":
-        return lambda logits, targets: functional.cross_entropy(logits, targets, weight=weights, reduction="none")
+        return lambda logits, targets: functional.cross_entropy(
+            logits, targets, weight=weights(logits), reduction="none"
+        )
     if task.name == "multilabel":
         return lambda logits, targets: functional.binary_cross_entropy_with_logits(
-            logits, targets, pos_weight=weights, reduction="none"
+            logits, targets, pos_weight=weights(logits), reduction="none"
         ).sum(dim=1)
     return lambda logits, targets: functional.mse_loss(logits[:, 0], targets, reduction="none")
 

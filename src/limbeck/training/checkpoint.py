@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from limbeck.errors import DataError
 from limbeck.files import replace_when_written
 
-_MODEL, _OPTIMIZER, _RANDOM = "model.", "optimizer.", "random"
+_MODEL, _OPTIMIZER, _RANDOM, _CUDA_RANDOM = "model.", "optimizer.", "random", "random_cuda"
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, place: dict[str, Any]) -> None:
@@ -23,9 +23,17 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}.{name}": value.contiguous() for name, value in state.items()}
     tensors[_RANDOM] = torch.get_rng_state()
-    tensors = _without_shared_memory(tensors)
+    if torch.cuda.is_available():
+        tensors[_CUDA_RANDOM] = torch.cuda.get_rng_state()
     with replace_when_written(path) as beside:
-        save_file(tensors, beside, metadata={"place": json.dumps(place)})
+        save_file(_without_shared_memory(tensors), beside, metadata={"place": json.dumps(place)})
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the weights alone."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    with replace_when_written(path) as beside:
+        save_file(_without_shared_memory(tensors), beside)
 
 
 def read_place(path: Path) -> dict[str, Any] | None:
@@ -52,6 +60,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     torch.set_rng_state(tensors[_RANDOM])
+    if _CUDA_RANDOM in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
 
 
 def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from limbeck.files import replace_when_written
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision, PrecisionChoice, autocast, measure_precision
 from limbeck.text import Tokens, pad, padded_length, token_batches, training_batches
-from limbeck.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from limbeck.training.checkpoint import load_checkpoint, read_place, save_checkpoint, save_weights
 from limbeck.training.optimizer import linear_schedule, make_optimizer
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
@@ -250,8 +249,7 @@ def _evaluate(
     evaluation = Evaluation(place.step, place.step / per_epoch, mean_loss, evaluate(model, precision))
     earlier = [e["score"] for e in place.evaluations]
     if not earlier or evaluation.score > max(earlier):
-        with replace_when_written(folder / BEST) as beside:
-            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, beside)
+        save_weights(folder / BEST, model)
     place.evaluations.append(asdict(evaluation))
     place.loss_sum, place.loss_steps = 0.0, 0
 

@@ -16,6 +16,7 @@ from limbeck.export.onnx import quiet
 from limbeck.files import replace_when_written
 
 _MATRIX_OPS = ("MatMul", "Attention", "Gemm")
+_EMBEDDING_OPS = ("EmbedLayerNormalization", "Gather")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +38,29 @@ def quantize_int8(source: Path, target: Path, *, per_channel: bool = False, keep
             beside,
             weight_type=QuantType.QInt8,
             per_channel=per_channel,
-            nodes_to_exclude=list(keep_fp32),
+            # The quantiser takes a Gemm apart first and looks for the name of its product.
+            nodes_to_exclude=[*keep_fp32, *(f"{name}_MatMul" for name in keep_fp32)],
             # Fused operators carry no type information for the quantiser to find.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
 
 
-def matrix_nodes(path: Path) -> list[str]:
-    """The names of the nodes that multiply by weights, in graph order."""
+def weight_nodes(path: Path) -> list[str]:
+    """The names of the nodes whose weights are quantised, in graph order: embeddings and matrix products."""
     graph = onnx.load(path, load_external_data=False).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    return [node.name for node in graph.node if node.op_type in _MATRIX_OPS and any(i in weights for i in node.input)]
+    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
+    kinds = (*_MATRIX_OPS, *_EMBEDDING_OPS)
+    return [node.name for node in graph.node if node.op_type in kinds and not weights.isdisjoint(node.input)]
 
 
 def sensitivities(
     source: Path, logits_of: Callable[[Path], NDArray[np.float32]], *, per_channel: bool
 ) -> list[Sensitivity]:
-    """Each matrix node quantised alone, the most harmful first.
+    """Each node with weights quantised alone, the most harmful first.
 
     `logits_of` runs a graph over the same rows every time.
     """
-    names = matrix_nodes(source)
+    names = weight_nodes(source)
     reference = logits_of(source)
     found = []
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from limbeck.errors import BaseModelError
 
 PACKAGE_PREFIX = "package:"
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
 def resolve_base(name: str) -> str:
@@ -45,6 +46,9 @@ def load_config(source: str, **changes: Any) -> Any:
 
 def load_tokenizer(source: str) -> Any:
     """The base's fast tokenizer. Raises `BaseModelError` where there is none to load."""
+    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in _TOKENIZER_FILES):
+        # transformers would make up an empty vocabulary, and every word would be unknown.
+        raise BaseModelError(f"{source} has no tokenizer: expected one of {', '.join(_TOKENIZER_FILES)}")
     tokenizer = _from_pretrained(AutoTokenizer, source, use_fast=True)
     if not tokenizer.is_fast:
         raise BaseModelError(f"{source}: its tokenizer has no tokenizer.json form, which production needs")

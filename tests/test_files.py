@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limbeck.files import replace_when_written, sha256_of, write_text
+
+
+def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file.txt"
+    with replace_when_written(path) as beside:
+        beside.write_text("half")
+        assert beside.parent == path.parent
+        assert not path.exists()
+        beside.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, failure: type[BaseException]) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replace_when_written(path) as beside:
+            beside.write_text("half")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_writes_nothing_does_not_pass_for_success(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replace_when_written(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_text_is_written_as_utf_8_without_any_change(tmp_path: Path) -> None:
+    write_text(tmp_path / "file.txt", "naïve – 漢字\r\n\n")
+    assert (tmp_path / "file.txt").read_bytes() == "naïve – 漢字\r\n\n".encode()
+
+
+@given(st.binary(max_size=400))
+def test_the_hash_is_that_of_the_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("hash") / "file"
+    path.write_bytes(content)
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_hash_of_a_file_larger_than_one_read(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4096 * 3
+    (tmp_path / "large").write_bytes(content)
+    assert sha256_of(tmp_path / "large") == hashlib.sha256(content).hexdigest()

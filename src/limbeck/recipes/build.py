@@ -7,6 +7,7 @@ from typing import Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
+from limbeck.errors import CheckFailed
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.report import report
 from limbeck.recipes.train import TrainArguments, train
@@ -39,8 +40,12 @@ def build(
     """
     with stage("1/3 Train"):
         bundle = train(data, out=out, **training)
-    with stage("2/3 Compress and prove"):
-        bundle = _compressed(bundle, max_drop, threads)
+    try:
+        with stage("2/3 Compress and prove"):
+            bundle = _compressed(bundle, max_drop, threads)
+    except CheckFailed:
+        say(f"  report: {report(bundle.folder)}")  # what was measured is most wanted when nothing holds
+        raise
     with stage("3/3 Report"):
         report(bundle.folder)
     return read_bundle(out)

@@ -33,7 +33,7 @@ from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import fingerprint, installed_versions
 from limbeck.tasks import AnyTask, make_task
-from limbeck.text import Tokenizer, length_histogram
+from limbeck.text import Tokenizer
 from limbeck.training.fine_tune import FineTuned, fine_tune
 from limbeck.training.loop import Plan, Progress, steps_per_epoch
 from limbeck.training.optimizer import freeze
@@ -348,7 +348,7 @@ def _manifest(
         "fit": asdict(tuned.fit),
         "plan": asdict(plan),
         "lengths": asdict(prepared.lengths),
-        "length_histogram": length_histogram([len(row) for row in prepared.train.rows]),
+        "length_histogram": prepared.length_histogram,
         "truncated": prepared.truncated,
         "label_counts": label_counts(tuned.task, prepared.train.targets),
     }

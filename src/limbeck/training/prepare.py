@@ -12,7 +12,14 @@ from limbeck.data import Dataset, Splits
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.errors import UsageError
 from limbeck.tasks import AnyTask
-from limbeck.text import LengthStatistics, Tokenizer, Tokens, length_statistics, suggest_max_tokens
+from limbeck.text import (
+    LengthStatistics,
+    Tokenizer,
+    Tokens,
+    length_histogram,
+    length_statistics,
+    suggest_max_tokens,
+)
 
 LENGTH_SAMPLE = 5_000  # rows whose lengths decide max_tokens
 
@@ -28,12 +35,16 @@ class TokenizedSplit:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a training reads. `truncated` training rows are longer than `max_tokens`."""
+    """What a training reads.
+
+    The lengths are those of training texts, nothing cut; `truncated` of all training rows are longer than `max_tokens`.
+    """
 
     train: TokenizedSplit
     dev: TokenizedSplit
     test: TokenizedSplit
     lengths: LengthStatistics
+    length_histogram: dict[str, list[int]]
     max_tokens: int
     truncated: int
 
@@ -55,6 +66,7 @@ def prepare(splits: Splits, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: 
         dev=tokenized(at_most(splits.dev, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
         test=tokenized(at_most(splits.test, JUDGED_ROWS), tokenizer, task, max_tokens=chosen),
         lengths=length_statistics(lengths[0]),
+        length_histogram=length_histogram(lengths[0]),
         max_tokens=chosen,
         truncated=sum(row.truncated_tokens > 0 for row in train.rows),
     )

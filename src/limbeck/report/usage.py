@@ -1,0 +1,94 @@
+"""Snippets of Python that run a bundle: with limbeck, with transformers, and with ONNX Runtime alone."""
+
+from __future__ import annotations
+
+from limbeck.bundle import Manifest, Variant
+
+# `logits` [rows, outputs] and `about`, the task in limbeck.json, to answers.
+_DECODE = {
+    "classify": (
+        "answers = [about['labels'][i] for i in logits.argmax(-1)]",
+        "scores = np.exp(logits / about['temperature'])",
+        "scores /= scores.sum(-1, keepdims=True)",
+    ),
+    "multilabel": (
+        "scores = 1 / (1 + np.exp(-logits / about['temperature']))",
+        "answers = [[about['labels'][i] for i in np.flatnonzero(row >= about['thresholds'])] for row in scores]",
+    ),
+    "regress": ("answers = logits[:, 0]",),
+}
+
+
+def limbeck_usage(manifest: Manifest) -> list[str]:
+    """Loading the bundle with limbeck."""
+    texts = '[("one text", "the other")]' if manifest.model.pair else '["some text", "another one"]'
+    return [
+        _python(f"import limbeck\n\nmodel = limbeck.load(BUNDLE)  # the folder of this file\nmodel.predict({texts})")
+    ]
+
+
+def transformers_usage(manifest: Manifest) -> list[str]:
+    """Loading the fp32 weights with transformers."""
+    if manifest.model.pooling != "pooler":
+        return [
+            f"With transformers, `AutoModel.from_pretrained(BUNDLE)` loads the encoder; its head "
+            f"({manifest.model.pooling} pooling and one linear layer) is in `head.safetensors`."
+        ]
+    lines = [
+        "import json",
+        "import numpy as np",
+        "import torch",
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
+        "",
+        "about = json.load(open(f'{BUNDLE}/limbeck.json'))['task']",
+        "tokenizer = AutoTokenizer.from_pretrained(BUNDLE)",
+        "model = AutoModelForSequenceClassification.from_pretrained(BUNDLE).eval()",
+        f"inputs = tokenizer({_texts(manifest)}, truncation=True, max_length={manifest.model.max_tokens},",
+        "                   padding=True, return_tensors='pt')",
+        "with torch.no_grad():",
+        "    logits = model(**inputs).logits.numpy()",
+        *_DECODE[manifest.task.name],
+    ]
+    return ["With transformers, the fp32 model:", _python("\n".join(lines))]
+
+
+def onnxruntime_usage(manifest: Manifest) -> list[str]:
+    """Running the chosen variant with ONNX Runtime and tokenizers alone; nothing where no variant is chosen."""
+    variant = next((v for v in manifest.variants if v.name == manifest.chosen), None)
+    if variant is None or variant.engine != "onnxruntime":
+        return []
+    lines = [
+        "import json",
+        "import numpy as np",
+        "import onnxruntime",
+        "from tokenizers import Tokenizer",
+        "",
+        "about = json.load(open(f'{BUNDLE}/limbeck.json'))['task']",
+        "tokenizer = Tokenizer.from_file(f'{BUNDLE}/tokenizer.json')",
+        f"tokenizer.enable_truncation({manifest.model.max_tokens})",
+        f"tokenizer.enable_padding(pad_id={manifest.model.pad_id})",
+        f"encoded = tokenizer.encode_batch({_pairs(manifest)})",
+        f"session = onnxruntime.InferenceSession(f'{{BUNDLE}}/{variant.file}')",
+        "logits = session.run(None, {",
+        *_inputs(variant),
+        "})[0]",
+        *_DECODE[manifest.task.name],
+    ]
+    return [f"With ONNX Runtime alone, the chosen variant ({variant.name}):", _python("\n".join(lines))]
+
+
+def _inputs(variant: Variant) -> list[str]:
+    fields = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return [f"    '{name}': np.array([e.{fields[name]} for e in encoded])," for name in variant.inputs]
+
+
+def _texts(manifest: Manifest) -> str:
+    return "['one text'], ['the other']" if manifest.model.pair else "['some text', 'another one']"
+
+
+def _pairs(manifest: Manifest) -> str:
+    return "[('one text', 'the other')]" if manifest.model.pair else "['some text', 'another one']"
+
+
+def _python(text: str) -> str:
+    return f"```python\n{text}\n```"

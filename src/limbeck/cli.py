@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from limbeck import __version__
-from limbeck.errors import LimbeckError, MissingExtra
+from limbeck.errors import LimbeckError, MissingExtra, UsageError
 
 _EXTRAS = {
     "torch": "train",
@@ -27,15 +29,30 @@ app = App(
     'Example: `limbeck build reviews.csv --out model`, then `limbeck predict model "a fine film"`',
     result_action="return_value",
 )
-for _name, _help in {
-    "build": "Train, compress, prove and report: labelled text in, a certified bundle out.",
-    "train": "Fine-tune an encoder on labelled text and write a bundle.",
-    "compress": "Compile a trained bundle and prove each variant on held-out rows.",
-    "verify": "Prove a bundle's variants again, here, on the same rows or on new ones.",
-    "predict": "Answer texts given as arguments, on standard input or in a file.",
-    "report": "Write a bundle's report and model card anew.",
+for _name, (_help, _example) in {
+    "build": (
+        "Train, compress, prove and report: labelled text in, a certified bundle out.",
+        "limbeck build reviews.csv --out model",
+    ),
+    "train": (
+        "Fine-tune an encoder on labelled text and write a bundle.",
+        "limbeck train reviews.csv --out model --text review --label stars",
+    ),
+    "compress": (
+        "Compile a trained bundle and prove each variant on held-out rows.",
+        "limbeck compress model --max-drop 0.3",
+    ),
+    "verify": (
+        "Prove a bundle's variants again, here, on the same rows or on new ones.",
+        "limbeck verify model --data january.csv",
+    ),
+    "predict": (
+        "Answer texts given as arguments, on standard input or in a file.",
+        'limbeck predict model "a fine film" "a dull one"',
+    ),
+    "report": ("Write a bundle's report and model card anew.", "limbeck report model"),
 }.items():
-    app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=_help)
+    app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=f"{_help}\n\nExample: `{_example}`")
 
 
 @app.meta.default
@@ -43,11 +60,16 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON document instead of a table.")] = False,
 ) -> int:
-    result = app(tokens, exit_on_error=False, print_error=True)
+    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=True)
+    if json and (said := bound.arguments.get("format")) not in (None, "jsonl"):
+        raise UsageError(f"--json prints one JSON document: drop --format {said}")
+    # What a command itself prints is kept back for the document: standard output gets that, whole, or nothing.
+    with redirect_stdout(StringIO()) if json else nullcontext() as printed:
+        result = command(*bound.args, **bound.kwargs)
     # Only now is anything known that needs showing.
     from limbeck.show import exit_code, show
 
-    show(result, as_json=json)
+    show(result, as_json=json, printed=printed.getvalue() if printed else "")
     return exit_code(result)
 
 
@@ -74,6 +96,8 @@ def run(arguments: list[str]) -> int:
         return _fail("interrupted; nothing half-written is left, and the same command goes on where it was", 130)
     except BrokenPipeError:
         return 0
+    except OSError as error:  # no permission, a full disk, a folder where a file should be
+        return _fail(f"cannot read or write {error.filename}: {error.strerror}" if error.filename else str(error), 2)
 
 
 def _fail(message: str, code: int) -> int:

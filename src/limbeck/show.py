@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import msgspec
 
 from limbeck.bundle import Bundle, Manifest
 from limbeck.console import duration, megabytes, say
 from limbeck.measure import Certificate
-from limbeck.recipes.predict import Predicted
+from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.verify import Verification
 
 
@@ -18,25 +19,33 @@ def exit_code(result: object) -> int:
     return int(isinstance(result, Verification) and not result.holds)
 
 
-def show(result: object, *, as_json: bool) -> None:
-    """Print what a recipe returned. A prediction's rows are out by then; its summary goes to standard error."""
+def show(result: object, *, as_json: bool, printed: str = "") -> None:
+    """Print what a recipe returned; the summary of a prediction, whose rows are out by then, to standard error.
+
+    As JSON it is one document; `printed` is what the recipe wrote to standard output, held back until then.
+    """
     if isinstance(result, Predicted) and not as_json:
         _show_predicted(result)
     elif as_json and result is not None and not isinstance(result, int):
-        sys.stdout.write(msgspec.json.encode(_document(result), enc_hook=str).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(_document(result, printed), enc_hook=str).decode() + "\n")
     elif isinstance(result, Bundle):
         _show_bundle(result)
     elif isinstance(result, Verification):
         _show_verification(result)
-    elif result is not None and not isinstance(result, int):
-        sys.stdout.write(f"{result}\n")
+    else:
+        sys.stdout.write(printed if result is None or isinstance(result, int) else f"{result}\n")
 
 
-def _document(result: object) -> object:
+def _document(result: object, printed: str) -> object:
     if isinstance(result, Bundle):
         return {"folder": str(result.folder), **msgspec.to_builtins(result.manifest)}
     if isinstance(result, Verification):
         return {**msgspec.to_builtins(result), "holds": result.holds}
+    if isinstance(result, Predicted):
+        answers = [msgspec.Raw(line.encode()) for line in printed.split("\n") if line]
+        return msgspec.to_builtins(result) | ({"answers": answers} if result.output == STANDARD_OUTPUT else {})
+    if isinstance(result, Path):
+        return {"report": str(result)}
     return result
 
 
@@ -45,7 +54,7 @@ def _show_predicted(done: Predicted) -> None:
     cut = f", {done.truncated_rows:,} cut" if done.truncated_rows else ""
     windows = f", {done.windowed_rows:,} read in windows" if done.windowed_rows else ""
     skipped = f", {done.skipped_rows:,} bad rows left out" if done.skipped_rows else ""
-    if done.rows > 20 or cut or windows or skipped or done.output != "standard output":
+    if done.rows > 20 or cut or windows or skipped or done.output != STANDARD_OUTPUT:
         say(
             f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant})"
             f"{cut}{windows}{skipped} → {done.output}"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from limbeck.errors import UsageError
+from limbeck.errors import DataError, UsageError
 from limbeck.files import replace_when_written
 
 OutputFormat = Literal["table", "jsonl", "csv", "parquet"]
+_USUAL = {"truncated_tokens": 0, "windows": 1}  # a table for people leaves out what is as usual in all rows
 Rows = Sequence[Mapping[str, Any]]
 Write = Callable[[Rows], None]
 _SUFFIXES: dict[str, OutputFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -43,6 +45,8 @@ def open_writer(output: Path | None, form: OutputFormat) -> Iterator[Write]:
     """A function that writes rows in `form`; a file is there only when all of it is written.
 
     The first rows written decide the columns of CSV and Parquet.
+
+    Raises `DataError` for a later row that these columns cannot hold.
     """
     if output is None:
         yield _table if form == "table" else _text_writer(sys.stdout, form)
@@ -62,16 +66,37 @@ def _text_writer(file: TextIO, form: OutputFormat) -> Write:
 
     def jsonl(rows: Rows) -> None:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            file.write(_json(row) + "\n")
 
     def comma_separated(rows: Rows) -> None:
         if not writers and rows:
-            writers.append(csv.DictWriter(file, list(rows[0]), lineterminator="\n", extrasaction="ignore"))
+            writers.append(csv.DictWriter(file, _columns(rows), lineterminator="\n"))
             writers[0].writeheader()
         for row in rows:
+            _check_columns(row, writers[0].fieldnames, "CSV")
             writers[0].writerow({name: _flat(value) for name, value in row.items()})
 
     return jsonl if form == "jsonl" else comma_separated
+
+
+def _json(row: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity, which a Parquet file may hold
+        return json.dumps(json.loads(msgspec.json.encode(row, enc_hook=str)), ensure_ascii=False)
+
+
+def _columns(rows: Rows) -> list[str]:
+    """The names in any of the rows: JSON lines need not all have the same."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _check_columns(row: Mapping[str, Any], columns: Collection[str], form: str) -> None:
+    if more := [name for name in row if name not in columns]:
+        raise DataError(
+            f"a row has {', '.join(map(repr, more))}, which the first rows have not, so that {form} has no column "
+            "for it: write a .jsonl file"
+        )
 
 
 def _flat(value: object) -> object:
@@ -84,12 +109,22 @@ def _parquet_writer(path: Path) -> Iterator[Write]:
     writers: list[pq.ParquetWriter] = []
 
     def write(rows: Rows) -> None:
-        if not writers:
-            table = pa.Table.from_pylist(list(rows))
-            # A column that is empty in the first rows may hold text later.
-            fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
-            writers.append(pq.ParquetWriter(path, pa.schema(fields), compression="zstd"))
-        writers[0].write_table(pa.Table.from_pylist(list(rows), schema=writers[0].schema))
+        columns = _columns(rows) if not writers else writers[0].schema.names
+        for row in rows:
+            _check_columns(row, columns, "Parquet")
+        whole = [{name: row.get(name) for name in columns} for row in rows]
+        try:
+            if not writers:
+                table = pa.Table.from_pylist(whole)
+                # A column that is empty in the first rows may hold text later.
+                fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+                writers.append(pq.ParquetWriter(path, pa.schema(fields), compression="zstd"))
+            writers[0].write_table(pa.Table.from_pylist(whole, schema=writers[0].schema))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"a column of the input holds values of several kinds, which Parquet cannot ({error}): "
+                "write a .jsonl file"
+            ) from error
 
     try:
         yield write
@@ -107,9 +142,10 @@ def _table(rows: Rows) -> None:
 
     if not rows:
         return
-    table = Table(*rows[0])
+    shown = [name for name in _columns(rows) if any(row.get(name) != _USUAL.get(name) for row in rows)]
+    table = Table(*shown)
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(row.get(name, "")) for name in shown))
     Console().print(table, markup=False)
 
 

@@ -6,16 +6,22 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 
 from limbeck.data import Columns, InputRow, check_input, stream_input
+from limbeck.data.columns import find_roles
+from limbeck.data.problems import SHOWN, character_problem
+from limbeck.data.sources import open_input
 from limbeck.data.writers import OutputFormat, format_of, open_writer
-from limbeck.errors import UsageError
+from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, load
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
 
 CHUNK_ROWS, CHUNK_CHARACTERS = 4_096, 8_000_000  # enough rows to sort by length, little enough to hold
+STANDARD_OUTPUT = "standard output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,9 @@ def predict(
     pair
         The column of the second text of a pair.
     pair_separator
-        What splits each text into a pair, such as '|||'.
+        What splits each text into a pair, such as '|||'; by default as in the training data.
     skip_bad_rows
-        Leave bad rows out of the output, count them and write them to OUTPUT-skipped.jsonl.
+        Leave bad rows of a file out, count them and write them to OUTPUT-skipped.jsonl.
     scores
         Write every label's score.
     on_long
@@ -88,59 +94,103 @@ def predict(
     """
     if input is not None and texts:
         raise UsageError("give texts as arguments or a file with --input, not both")
+    if input is None and (text or pair or skip_bad_rows):
+        raise UsageError("--text, --pair and --skip-bad-rows are for files: name the file with --input")
     form = format_of(output, format, terminal=sys.stdout.isatty())
     predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens)
-    columns = Columns(text=text, pair=pair, pair_separator=pair_separator)
+    columns = _columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
     skipped = 0
     if input is not None:
-        columns = _file_columns(predictor, columns)
-        rejects = input.with_name(f"{input.stem}-skipped.jsonl") if skip_bad_rows else None
+        place = _place(predictor, input, columns)
+        beside = output or input
+        rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if skip_bad_rows else None
         skipped = check_input(input, columns, skipped=rejects).skipped
         rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
+    elif texts and texts != ("-",):
+        place, rows = "text", _as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
     else:
-        given = list(texts) if texts and texts != ("-",) else _standard_input()
-        rows = _as_rows(given, columns, predictor.model.pair)
+        place = "standard input, line"
+        rows = _as_rows(_standard_input(), place, columns.pair_separator, predictor.model.pair)
     start = time.monotonic()
     done = truncated = windowed = 0
     with open_writer(output, form) as write:
         for chunk in _chunks(rows):
-            records = list(_answers(predictor, chunk, on_long, scores))
+            records = list(_answers(predictor, chunk, place, on_long, scores))
             write(records)
             done += len(records)
             truncated += sum(bool(r["truncated_tokens"]) for r in records)
             windowed += sum(r["windows"] != 1 for r in records)
     seconds = time.monotonic() - start
-    where = str(output) if output else "standard output"
+    where = str(output) if output else STANDARD_OUTPUT
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, where)
 
 
-def _file_columns(predictor: Predictor, columns: Columns) -> Columns:
+def _columns(predictor: Predictor, said: Columns) -> Columns:
     """The columns that were named, else those of the training data where they were named then."""
-    if columns.text or columns.pair_separator:
-        return columns
     trained = predictor.bundle.manifest.source.columns
-    return Columns(text=trained["text"], pair=trained["pair"], pair_separator=trained["pair_separator"])
+    text = said.text or trained["text"]
+    if not predictor.model.pair:
+        if said.pair or said.pair_separator:
+            raise UsageError("this model reads one text a row, no pairs: drop --pair and --pair-separator")
+        return Columns(text=text, pair="")  # no second text, whatever the file's columns are called
+    if said.pair or said.pair_separator:
+        return Columns(text=text, pair=said.pair, pair_separator=said.pair_separator)
+    return Columns(text=text, pair=trained["pair"], pair_separator=trained["pair_separator"])
+
+
+def _place(predictor: Predictor, path: Path, columns: Columns) -> str:
+    """What a row's number counts, for messages: `reviews.csv, line`."""
+    table = open_input(path)
+    roles = find_roles(table, columns, labelled=False)
+    if predictor.model.pair and roles.pair is None and columns.pair_separator is None:
+        raise UsageError(
+            f"this model reads pairs, and {table.name} has one text a row: name the column of the second text "
+            "with --pair, or what splits the text with --pair-separator '|||'"
+        )
+    return f"{table.name}, {table.unit}"
 
 
 def _standard_input() -> Iterator[str]:
     if sys.stdin.isatty():
         sys.stderr.write("Reading texts from the terminal, one a line; end with Ctrl-D.\n")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # a broken byte is the row's problem
     for line in sys.stdin:
         yield line.rstrip("\r\n")
 
 
-def _as_rows(texts: Iterable[str], columns: Columns, pair: bool) -> Iterator[InputRow]:
-    for number, text in enumerate(texts, start=1):
-        if not pair:
-            yield InputRow(number, text, None, {"text": text})
-            continue
-        separator = columns.pair_separator
-        if separator is None:
-            raise UsageError("this model reads pairs: say what splits each text with --pair-separator '|||'")
-        first, found, second = text.partition(separator)
-        if not found:
-            raise UsageError(f"text {number} has no {separator!r}, which --pair-separator expects: {text!r:.80}")
-        yield InputRow(number, first.strip(), second.strip(), {"text": first.strip(), "pair": second.strip()})
+def _as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool) -> Iterator[InputRow]:
+    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`."""
+    if pair and separator is None:
+        raise UsageError("this model reads pairs: say what splits each text with --pair-separator '|||'")
+    numbered = enumerate(texts, start=1)
+    while chunk := list(islice(numbered, CHUNK_ROWS)):
+        wrong = [
+            f"{place} {number} {problem}: {text!r:.60}"
+            for number, text in chunk
+            if (problem := _problem(text, separator if pair else None))
+        ]
+        if wrong:
+            raise UsageError("; ".join(wrong[:SHOWN]) + (f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)))
+        for number, text in chunk:
+            if not pair:
+                yield InputRow(number, text, None, {"text": text})
+            else:
+                first, second = (part.strip() for part in text.split(separator))
+                yield InputRow(number, first, second, {"text": first, "pair": second})
+
+
+def _problem(text: str, separator: str | None) -> str | None:
+    if problem := character_problem(text):
+        return f"is {problem}" if problem.startswith("not") else f"has {problem}"
+    if not text.strip():
+        return "is empty"
+    if separator is None:
+        return None
+    parts = text.split(separator)
+    if len(parts) != 2:
+        return f"has {separator!r} {len(parts) - 1} times, and --pair-separator expects it once"
+    return None if all(part.strip() for part in parts) else f"is empty on one side of {separator!r}"
 
 
 def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
@@ -156,7 +206,26 @@ def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
         yield chunk
 
 
-def _answers(predictor: Predictor, chunk: list[InputRow], on_long: OnLong, scores: bool) -> Iterator[Record]:
+def _answers(
+    predictor: Predictor, chunk: list[InputRow], place: str, on_long: OnLong, scores: bool
+) -> Iterator[Record]:
     texts = [row.text if row.pair is None else (row.text, row.pair) for row in chunk]
-    for row, result in zip(chunk, predictor.predict(texts, on_long=on_long), strict=True):
+    try:
+        results = predictor.predict(texts, on_long=on_long)
+    except TooLong as error:
+        raise _too_long(predictor, chunk, place) from error
+    for row, result in zip(chunk, results, strict=True):
         yield {**row.fields, **to_record(result, scores=scores)}
+
+
+def _too_long(predictor: Predictor, chunk: list[InputRow], place: str) -> TooLong:
+    """The error with the rows' own numbers: the predictor knows them by their place in the chunk only."""
+    limit = predictor.model.max_tokens
+    pairs = [row.pair or "" for row in chunk] if predictor.model.pair else None
+    lengths = predictor.tokenizer.lengths([row.text for row in chunk], pairs)
+    long = [f"{place} {row.row} ({n} tokens)" for row, n in zip(chunk, lengths, strict=True) if n > limit]
+    more = f" and {len(long) - SHOWN} more" if len(long) > SHOWN else ""
+    return TooLong(
+        f"longer than the {limit} tokens that the model reads: {', '.join(long[:SHOWN])}{more}. "
+        "Shorten them, or choose `--on-long truncate` or `--on-long window`."
+    )

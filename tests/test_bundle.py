@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from limbeck.bundle import FORMAT, MANIFEST, Bundle, Manifest, Model, Source, Variant, read_bundle, size_bytes
+from limbeck.bundle import FORMAT, MANIFEST, Bundle, Manifest, Model, Source, Variant, read_bundle
 from limbeck.bundle import write_manifest as write
 from limbeck.errors import BundleError, UsageError
 from limbeck.measure import Certificate, Machine, Speed, Stability
@@ -204,8 +204,3 @@ def test_reading_more_or_fewer_tokens() -> None:
     for refused in (7, 129, -1):
         with pytest.raises(UsageError, match=f"--max-tokens {refused}: expected 8 to 128"):
             bundle.reading(refused)
-
-
-def test_size_is_that_of_the_files_named(folder: Path) -> None:
-    assert size_bytes(folder, ["model.safetensors", "onnx/model.onnx"]) == 1500
-    assert size_bytes(folder, []) == 0

@@ -9,7 +9,6 @@ report.html  README.md                               for people
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -181,8 +180,3 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 def _is_free(name: Path) -> bool:
     return name.as_posix() in _FREE or any(part.startswith(".") for part in name.parts)
-
-
-def size_bytes(folder: Path, names: Sequence[str]) -> int:
-    """Bytes of these files of a bundle together."""
-    return sum((folder / name).stat().st_size for name in names)

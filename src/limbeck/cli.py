@@ -53,6 +53,7 @@ for _name, (_help, _example) in {
     "report": ("Write a bundle's report and model card anew.", "limbeck report model"),
 }.items():
     app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=f"{_help}\n\nExample: `{_example}`")
+app.meta.suppress_keyboard_interrupt = False  # `run` says what an interruption leaves behind
 
 
 @app.meta.default
@@ -60,6 +61,8 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON document instead of a table.")] = False,
 ) -> int:
+    if "-" in tokens and "--" not in tokens:  # the parser takes it for a flag without a name
+        tokens = (*(token for token in tokens if token != "-"), "--", "-")
     command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=True)
     if json and (said := bound.arguments.get("format")) not in (None, "jsonl"):
         raise UsageError(f"--json prints one JSON document: drop --format {said}")
@@ -87,17 +90,27 @@ def run(arguments: list[str]) -> int:
         return 2
     except LimbeckError as error:
         return _fail(str(error), error.exit_code)
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+    except ImportError as error:
+        missing = _missing_extra(error)
+        if missing is None:
             raise
-        return _fail(str(MissingExtra(str(error.name), extra)), 2)
+        return _fail(str(missing), 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written is left, and the same command goes on where it was", 130)
     except BrokenPipeError:
         return 0
     except OSError as error:  # no permission, a full disk, a folder where a file should be
         return _fail(f"cannot read or write {error.filename}: {error.strerror}" if error.filename else str(error), 2)
+
+
+def _missing_extra(error: BaseException | None) -> MissingExtra | None:
+    """Which extra would bring the module that was not found; the parser wraps the error that names it."""
+    while error is not None:
+        module = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if module in _EXTRAS:
+            return MissingExtra(module, _EXTRAS[module])
+        error = error.__cause__
+    return None
 
 
 def _fail(message: str, code: int) -> int:

@@ -16,7 +16,7 @@ from limbeck.recipes.train import TrainArguments, train
 def build(
     data: str,
     *,
-    out: Path,
+    out: str | Path,
     max_drop: float = 0.5,
     threads: int | None = None,
     **training: Unpack[TrainArguments],
@@ -32,7 +32,7 @@ def build(
     data
         A CSV, TSV, JSONL or Parquet file, a folder with train/validation/test files or texts, or a hub dataset.
     out
-        The folder to write; must not exist yet.
+        The folder to write; if it exists it must be the work of these very arguments.
     max_drop
         The most that a compiled variant may lose, in points (hundredths) of the task's metric.
     threads

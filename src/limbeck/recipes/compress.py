@@ -47,7 +47,7 @@ class _Trial:
 
 
 def compress(
-    bundle: Path,
+    bundle: str | Path,
     *,
     data: str | None = None,
     max_drop: float = 0.5,
@@ -65,7 +65,7 @@ def compress(
     bundle
         The folder that `limbeck train` wrote.
     data
-        Labelled rows to judge by; by default the held-out rows of the training data.
+        Labelled rows to judge by; by default the held-out rows of the training data. At most 2,000 are read.
     max_drop
         The most that a variant may lose, in points (hundredths) of the task's metric.
     threads
@@ -144,7 +144,7 @@ class _Judge:
         kept = 1
         while kept < len(ranked):
             names = tuple(s.node for s in ranked[:kept])
-            remedy = f"kept in fp32: {', '.join(names)}"
+            remedy = f"kept in fp32: {', '.join(_short(name) for name in names)}"
             channels = ("a scale per output channel",) if per_channel else ()
             trial = self._trial(per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy))
             yield trial
@@ -210,6 +210,11 @@ class _Judge:
             remedies=remedies,
             certificate=certificate,
         )
+
+
+def _short(node: str) -> str:
+    """`layer.0/output/dense` of `/model/inner/bert/encoder/layer.0/output/dense/MatMul`."""
+    return node.rpartition("/encoder/")[2].removesuffix("/MatMul")
 
 
 def _drop(trial: _Trial) -> float:

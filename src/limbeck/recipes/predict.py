@@ -38,7 +38,7 @@ class Predicted:
 
 
 def predict(
-    bundle: Path,
+    bundle: str | Path,
     *texts: str,
     input: Path | None = None,
     output: Path | None = None,

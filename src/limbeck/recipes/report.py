@@ -17,7 +17,7 @@ from limbeck.report import Judged, card, page
 from limbeck.tasks import Logits
 
 
-def report(bundle: Path) -> Path:
+def report(bundle: str | Path) -> Path:
     """Write `report.html` and the model card `README.md` into a bundle; returns the report's path.
 
     Where the rows that the bundle was judged on are gone, the report is written without what needs them and says so.

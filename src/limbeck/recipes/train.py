@@ -80,7 +80,7 @@ class TrainArguments(TypedDict, total=False):
 def train(
     data: str,
     *,
-    out: Path,
+    out: str | Path,
     base: str = DEFAULT_BASE,
     task: Literal["classify", "multilabel", "regress"] | None = None,
     text: str | None = None,
@@ -120,7 +120,7 @@ def train(
     data
         A CSV, TSV, JSONL or Parquet file, a folder with train/validation/test files or texts, or a hub dataset.
     out
-        The folder to write; must not exist yet.
+        The folder to write; if it exists it must be the work of these very arguments.
     base
         The encoder to start from: a hub id, a folder, or package:NAME/path.
     task
@@ -167,16 +167,17 @@ def train(
     train_last
         Train only the last N layers and the head.
     precision
-        fp32 or bf16; by default whichever is measured to be faster at the start.
+        fp32 or bf16; by default whichever is measured to be faster at the start. Name it where runs must be equal.
     budget_tokens
         The most tokens computed at once; larger batches are computed in pieces.
     checkpoint_seconds
         Save the state about so often; a stopped run goes on from the last save.
     seed
-        The seed of everything random; the same seed on the same machine gives the same weights.
+        The seed of everything random; the same seed and precision on the same machine give the same weights.
     overwrite
         Replace OUT if it exists.
     """
+    out = Path(out)
     arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite", "checkpoint_seconds")}
     columns = Columns(text, pair, label, pair_separator, label_separator)
     with stage("Reading the data"):
@@ -240,6 +241,10 @@ def train(
     made_from = _source(data, columns, splits, skip_bad_rows)
     manifest = _manifest(described, made_from, tuned, plan, prepared, {**arguments, "fingerprint": mark})
     return _write(out, work, model, manifest)
+
+
+# The same flags, the same words: `build` shows them too.
+TrainArguments.__doc__ = train.__doc__
 
 
 def default_epochs(rows: int, batch: int) -> int:

@@ -45,7 +45,7 @@ class Verification:
 
 
 def verify(
-    bundle: Path,
+    bundle: str | Path,
     *,
     data: str | None = None,
     text: str | None = None,
@@ -83,11 +83,11 @@ def verify(
     label_separator
         What splits the label column into many labels.
     skip_bad_rows
-        Leave bad rows of --data out, count them and write them to a file beside.
+        Leave bad rows of --data out, count them and write them to DATA-skipped.jsonl in the current folder.
     variant
         Only this variant; by default all.
     rows
-        Judge by at most so many rows.
+        Judge by at most so many rows; by default all of --data, or 2,000 of the training data's held-out rows.
     max_tokens
         Read at most so many tokens of a text; by default what the model was trained with.
     on_long

@@ -71,7 +71,7 @@ class Predictor:
             else:
                 first, second = item, "-"  # type: ignore[assignment]
             fits = isinstance(item, str) != self.model.pair
-            if not (fits and isinstance(first, str) and isinstance(second, str) and first.strip()):
+            if not (fits and _is_text(first) and _is_text(second)):
                 wrong.append(f"text {number} is {item!r:.60}")
                 continue
             firsts.append(first)
@@ -99,6 +99,11 @@ def load(
     bundle = read_bundle(path).reading(max_tokens)
     chosen = bundle.variant(variant)
     return Predictor(bundle, chosen, OnnxRuntimeEngine(bundle.folder / chosen.file, threads=threads))
+
+
+def _is_text(value: object) -> bool:
+    """A string that is not empty and that UTF-8 can write: half a surrogate pair is no character."""
+    return isinstance(value, str) and bool(value.strip()) and value.encode("utf-8", "ignore").decode() == value
 
 
 def merge_windows(task: AnyTask, tokens: Sequence[Tokens], logits: Logits) -> Logits:

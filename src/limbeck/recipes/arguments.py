@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from limbeck.errors import UsageError
 
 RECORDED_PACKAGES = (
     "limbeck",
@@ -16,6 +20,57 @@ RECORDED_PACKAGES = (
     "onnxruntime",
     "numpy",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that an argument may be: from `least` to `most`, `least` itself unless `above`."""
+
+    least: float
+    most: float = math.inf
+    above: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` is one of them; NaN never is."""
+        return (self.least < value if self.above else self.least <= value) and value <= self.most
+
+    def __str__(self) -> str:
+        low = f"more than {self.least:g}" if self.above else f"{self.least:g} or more"
+        return low if self.most == math.inf else f"{low}, at most {self.most:g}"
+
+
+RANGES = {
+    "epochs": Range(1),
+    "batch": Range(1),
+    "accumulate": Range(1),
+    "learning_rate": Range(0, 1, above=True),
+    "warmup": Range(0, 1),
+    "weight_decay": Range(0),
+    "dropout": Range(0, 0.9),
+    "max_grad_norm": Range(0, above=True),
+    "patience": Range(1),
+    "train_last": Range(0),
+    "budget_tokens": Range(8),
+    "checkpoint_seconds": Range(0),
+    "seed": Range(0, 2**63 - 1),
+    "rows": Range(1),
+    "threads": Range(1, 1024),
+    "max_drop": Range(-100, 100),
+}
+
+
+def check_numbers(**arguments: Any) -> None:
+    """Hold the arguments that have a range against it; those that are None or have none pass.
+
+    Raises `UsageError` naming all that are out of range.
+    """
+    wrong = [
+        f"--{name.replace('_', '-')} {value:g}: expected {RANGES[name]}"
+        for name, value in arguments.items()
+        if name in RANGES and value is not None and not RANGES[name].holds(value)
+    ]
+    if wrong:
+        raise UsageError("; ".join(wrong))
 
 
 def fingerprint(arguments: dict[str, Any], data_sha256: str) -> str:

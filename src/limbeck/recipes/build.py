@@ -8,6 +8,7 @@ from typing import Unpack
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
 from limbeck.errors import CheckFailed
+from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.report import report
 from limbeck.recipes.train import TrainArguments, train
@@ -38,6 +39,7 @@ def build(
     threads
         Compute threads of the proof; by default what the CPU quota and affinity allow.
     """
+    check_numbers(max_drop=max_drop, threads=threads)
     with stage("1/3 Train"):
         bundle = train(data, out=out, **training)
     try:

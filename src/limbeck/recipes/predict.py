@@ -17,7 +17,8 @@ from limbeck.data.sources import open_input
 from limbeck.data.writers import OutputFormat, format_of, open_writer
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, load
-from limbeck.tasks.records import Record, to_record
+from limbeck.recipes.arguments import check_numbers
+from limbeck.tasks.records import RECORD_NAMES, Record, to_record
 from limbeck.text import OnLong
 
 CHUNK_ROWS, CHUNK_CHARACTERS = 4_096, 8_000_000  # enough rows to sort by length, little enough to hold
@@ -96,6 +97,7 @@ def predict(
         raise UsageError("give texts as arguments or a file with --input, not both")
     if input is None and (text or pair or skip_bad_rows):
         raise UsageError("--text, --pair and --skip-bad-rows are for files: name the file with --input")
+    check_numbers(threads=threads)
     form = format_of(output, format, terminal=sys.stdout.isatty())
     predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens)
     columns = _columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
@@ -142,6 +144,8 @@ def _place(predictor: Predictor, path: Path, columns: Columns) -> str:
     """What a row's number counts, for messages: `reviews.csv, line`."""
     table = open_input(path)
     roles = find_roles(table, columns, labelled=False)
+    if taken := sorted(set(table.columns) & set(RECORD_NAMES)):
+        raise UsageError(f"{table.name} has the columns {', '.join(taken)}, which predict writes itself: rename them")
     if predictor.model.pair and roles.pair is None and columns.pair_separator is None:
         raise UsageError(
             f"this model reads pairs, and {table.name} has one text a row: name the column of the second text "

@@ -15,6 +15,7 @@ import torch
 from limbeck import __version__
 from limbeck.bundle import (
     FORMAT,
+    MANIFEST,
     Bundle,
     Manifest,
     Model,
@@ -31,7 +32,7 @@ from limbeck.measure import usable_cpus
 from limbeck.nn.base import load_tokenizer, longest_input, resolve_base
 from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
-from limbeck.recipes.arguments import fingerprint, installed_versions
+from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
 from limbeck.tasks import AnyTask, make_task
 from limbeck.text import Tokenizer
 from limbeck.training.fine_tune import FineTuned, fine_tune
@@ -177,6 +178,7 @@ def train(
     overwrite
         Replace OUT if it exists.
     """
+    check_numbers(**locals())
     out = Path(out)
     arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite", "checkpoint_seconds")}
     columns = Columns(text, pair, label, pair_separator, label_separator)
@@ -195,7 +197,7 @@ def train(
     model = new_model(folder, new_task, pooling=pooling, dropout=dropout)
     freeze(model, embeddings=freeze_embeddings, train_last=train_last)
     work = out.parent / f".{out.name}.training"
-    pad_id, limit = _save_tokenizer(folder, model, work / "bundle")
+    pad_id, limit = _save_tokenizer(folder, model, max_tokens, work / "bundle")
     tokenizer = Tokenizer(work / "bundle" / "tokenizer.json")
     with stage("Tokenising"):
         prepared = prepare(splits, tokenizer, new_task, max_tokens=max_tokens, limit=limit)
@@ -259,7 +261,11 @@ def default_learning_rate(hidden_size: int) -> float:
 
 def _already_trained(out: Path, mark: str, overwrite: bool) -> Bundle | None:
     """The bundle at `out` if these very arguments and rows made it; clears the place with `overwrite`."""
-    if overwrite or not out.exists():
+    if not out.exists():
+        return None
+    if overwrite:
+        if not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
         return None
     try:
         same = read_manifest(out).arguments["train"]["fingerprint"] == mark
@@ -274,16 +280,24 @@ def _already_trained(out: Path, mark: str, overwrite: bool) -> Bundle | None:
     )
 
 
-def _save_tokenizer(base: str, model: TextModel, folder: Path) -> tuple[int, int]:
-    """Write the base's tokenizer into an empty `folder`; returns the padding id and the most tokens it reads."""
+def _save_tokenizer(base: str, model: TextModel, max_tokens: int | None, folder: Path) -> tuple[int, int]:
+    """Write the base's tokenizer into an empty `folder`; returns the padding id and the most tokens it reads.
+
+    Raises `UsageError` for a `max_tokens` beyond those.
+    """
     tokenizer = load_tokenizer(base)
+    limit = longest_input(model.config, tokenizer)
+    if max_tokens is not None and not 8 <= max_tokens <= limit:
+        raise UsageError(f"--max-tokens {max_tokens}: expected 8 to {limit}, what this encoder reads")
+    # A tokenizer of no known family would not give plain transformers the segments that the model is trained with.
+    tokenizer.init_kwargs["model_input_names"] = list(model.input_names)
     shutil.rmtree(folder, ignore_errors=True)  # of a run that stopped
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     pad_id = model.config.pad_token_id
     if pad_id is None:
         pad_id = tokenizer.pad_token_id or 0
-    return int(pad_id), longest_input(model.config, tokenizer)
+    return int(pad_id), limit
 
 
 def _data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:

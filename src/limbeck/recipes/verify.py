@@ -15,6 +15,7 @@ from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import UsageError
 from limbeck.measure import Certificate, Recheck, compare_certificates
 from limbeck.proving import Candidate, held_out_logits, prove
+from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.held_out import judging, new_rows, training_splits
 from limbeck.text import OnLong
 
@@ -95,6 +96,7 @@ def verify(
     threads
         Compute threads; by default what the CPU quota and affinity allow.
     """
+    check_numbers(rows=rows, threads=threads)
     opened = read_bundle(bundle).reading(max_tokens)
     task, model = opened.manifest.task, opened.manifest.model
     wanted = [opened.variant(variant)] if variant else list(opened.manifest.variants)

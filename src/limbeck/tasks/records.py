@@ -5,6 +5,7 @@ from __future__ import annotations
 from limbeck.tasks.results import Classification, MultiLabelling, Result
 
 Record = dict[str, object]
+RECORD_NAMES = ("prediction", "prediction_score", "prediction_scores", "truncated_tokens", "windows")
 
 
 def to_record(result: Result, *, scores: bool = False) -> Record:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from limbeck.data import Dataset, Splits
 from limbeck.data.sampling import JUDGED_ROWS, at_most
-from limbeck.errors import UsageError
 from limbeck.tasks import AnyTask
 from limbeck.text import (
     LengthStatistics,
@@ -50,12 +49,7 @@ class Prepared:
 
 
 def prepare(splits: Splits, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: int | None, limit: int) -> Prepared:
-    """Tokenise all splits; `limit` is the most tokens the encoder reads.
-
-    Raises `UsageError` for a `max_tokens` beyond the limit.
-    """
-    if max_tokens is not None and not 8 <= max_tokens <= limit:
-        raise UsageError(f"--max-tokens {max_tokens}: expected 8 to {limit}, what this encoder reads")
+    """Tokenise all splits; `limit` is the most tokens the encoder reads."""
     samples = [at_most(split, LENGTH_SAMPLE) for split in (splits.train, splits.dev, splits.test)]
     lengths = [tokenizer.lengths(sample.texts, sample.pairs) for sample in samples]
     # Held-out texts may be the longer ones: phrases to train on, whole sentences to answer.

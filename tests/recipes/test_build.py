@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+import limbeck
+from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
+from limbeck.errors import CheckFailed, UsageError
+from limbeck.tasks.results import Classification, MultiLabelling, Regression
+from limbeck.training.loop import Progress, fit
+
+if TYPE_CHECKING:
+    from bundles import Command
+
+pytest_plugins = ("bundles",)
+pytestmark = pytest.mark.usefixtures("quick_speed", "one_thread")
+
+FILES = {
+    "README.md",
+    "config.json",
+    "limbeck.json",
+    "model.safetensors",
+    "onnx/model.onnx",
+    "onnx/model_quantized.onnx",
+    "report.html",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+Build = Callable[..., Bundle]
+
+
+@pytest.fixture
+def build(reviews_csv: Path, fast: dict[str, Any]) -> Build:
+    """What made `classify_bundle`, with the same arguments where no others are given."""
+
+    def build_reviews(out: Path, **changes: Any) -> Bundle:
+        return limbeck.build(str(reviews_csv), out=out, **{**fast, "epochs": 4, **changes})
+
+    return build_reviews
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("a stage that was finished was run again")
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def without_variants(folder: Path) -> None:
+    """Make a bundle what it was when it was trained and nothing more."""
+    shutil.rmtree(folder / "onnx")
+    manifest = read_manifest(folder)
+    arguments = {"train": manifest.arguments["train"]}
+    write_manifest(folder, msgspec.structs.replace(manifest, variants=(), refused=(), chosen=None, arguments=arguments))
+
+
+def test_what_a_bundle_holds(classify_bundle: Path) -> None:
+    manifest = read_bundle(classify_bundle).manifest
+    assert set(files_of(classify_bundle)) == FILES
+    assert [path.name for path in classify_bundle.parent.iterdir()] == ["model"]  # nothing left beside it
+    assert set(manifest.files) == FILES - {"limbeck.json", "report.html", "README.md"}
+    assert manifest.task.labels == ("negative", "positive")
+    assert [variant.name for variant in manifest.variants] == ["onnx-fp32", "onnx-int8"]
+    assert manifest.chosen in ("onnx-fp32", "onnx-int8")
+    assert manifest.source.rows == {"train": 160, "dev": 20, "test": 20}
+    assert {"limbeck", "torch", "onnxruntime"} <= set(manifest.versions)
+    for variant in manifest.variants:
+        certificate = variant.certificate
+        assert certificate is not None
+        assert (certificate.variant, certificate.rows, certificate.holds) == (variant.name, 20, True)
+        assert certificate.size_bytes == (classify_bundle / variant.file).stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "answer"),
+    [
+        ("classify", "a fine film", Classification),
+        ("multilabel", "a fine film", MultiLabelling),
+        ("regress", "a fine film", Regression),
+        ("pair", ("a fine film", "a dull one"), Classification),
+    ],
+)
+def test_a_bundle_of_every_task_answers(
+    request: pytest.FixtureRequest, kind: str, text: str | tuple[str, str], answer: type
+) -> None:
+    predictor = limbeck.load(request.getfixturevalue(f"{kind}_bundle"), threads=1)
+    assert [type(result) for result in predictor.predict([text, text])] == [answer, answer]
+
+
+def test_a_finished_build_is_not_repeated(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_bundle(own_bundle)
+    monkeypatch.setattr("limbeck.recipes.train.fine_tune", never)
+    monkeypatch.setattr("limbeck.recipes.build.compress", never)
+    assert build(own_bundle) == before
+    assert capsys.readouterr().err.count("nothing to do") == 2
+
+
+def test_a_build_without_its_variants_compiles_and_does_not_train(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = (own_bundle / "model.safetensors").read_bytes()
+    without_variants(own_bundle)
+    monkeypatch.setattr("limbeck.recipes.train.fine_tune", never)
+    bundle = build(own_bundle)
+    assert [variant.name for variant in bundle.manifest.variants] == ["onnx-fp32", "onnx-int8"]
+    assert (own_bundle / "model.safetensors").read_bytes() == weights
+
+
+def test_another_budget_compiles_anew_and_does_not_train(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.train.fine_tune", never)
+    bundle = build(own_bundle, max_drop=50.0)
+    certificates = [variant.certificate for variant in bundle.manifest.variants]
+    assert [c.max_drop_points for c in certificates if c] == [50.0, 50.0]
+
+
+@pytest.mark.parametrize("stage", ["compress", "report"])
+def test_a_build_stopped_between_stages_goes_on_there(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    without_variants(own_bundle)
+    monkeypatch.setattr("limbeck.recipes.train.fine_tune", never)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"limbeck.recipes.build.{stage}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(own_bundle)
+    read_bundle(own_bundle)  # whole, whatever was stopped
+    if stage == "report":
+        monkeypatch.setattr("limbeck.recipes.build.compress", never)
+    assert build(own_bundle).manifest.chosen is not None
+    assert [path.name for path in own_bundle.parent.iterdir()] == ["own"]
+
+
+def test_a_build_stopped_while_compiling_leaves_a_bundle_that_can_be_compiled(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_variants(own_bundle)
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.compress.quantize_int8", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(own_bundle)
+    assert read_bundle(own_bundle).manifest.variants == ()
+    assert build(own_bundle).manifest.chosen is not None
+    assert set(files_of(own_bundle)) == FILES
+
+
+def test_a_build_of_which_nothing_holds_writes_its_report(own_bundle: Path, build: Build) -> None:
+    (own_bundle / "report.html").unlink()
+    with pytest.raises(CheckFailed, match="not even fp32 ONNX"):
+        build(own_bundle, max_drop=-1.0)
+    assert "REFUSED" in (own_bundle / "report.html").read_text("utf-8").upper()
+
+
+def test_other_arguments_need_overwrite(own_bundle: Path, build: Build) -> None:
+    before = files_of(own_bundle)
+    with pytest.raises(UsageError) as caught:
+        build(own_bundle, epochs=5)
+    assert "was made with other arguments" in str(caught.value)
+    assert "choose another --out, or replace it with --overwrite" in str(caught.value)
+    assert files_of(own_bundle) == before
+    assert [path.name for path in own_bundle.parent.iterdir()] == ["own"]
+
+
+def test_overwrite_replaces_all_of_the_bundle(own_bundle: Path, build: Build) -> None:
+    (own_bundle / "stale.txt").write_text("of the bundle before")
+    bundle = build(own_bundle, epochs=1, overwrite=True)
+    assert bundle.manifest.arguments["train"]["epochs"] == 1
+    assert set(files_of(own_bundle)) == FILES
+    assert [path.name for path in own_bundle.parent.iterdir()] == ["own"]
+
+
+def stopped_after(step: int, seen: list[int]) -> Callable[..., Any]:
+    """`fit`, which notes the steps it takes and is interrupted after `step`."""
+
+    def fit_until(*arguments: Any, on_step: Callable[[Progress], None], **others: Any) -> Any:
+        def on_each(progress: Progress) -> None:
+            on_step(progress)
+            seen.append(progress.step)
+            if progress.step == step:
+                raise KeyboardInterrupt
+
+        return fit(*arguments, on_step=on_each, **others)
+
+    return fit_until
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    classify_bundle: Path,
+    reviews_csv: Path,
+    fast: dict[str, Any],
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "model"
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in {**fast, "epochs": 4}.items()]
+    words = ["build", reviews_csv, "--out", out, *flags, "--checkpoint-seconds=0"]
+
+    seen: list[int] = []
+    monkeypatch.setattr("limbeck.training.fine_tune.fit", stopped_after(7, seen))
+    stopped = command(*words)
+    assert stopped.code == 130
+    assert "the same command goes on where it was" in stopped.err
+    assert not out.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".model.training"]
+
+    monkeypatch.setattr("limbeck.training.fine_tune.fit", stopped_after(-1, seen))
+    assert command(*words).code == 0
+    assert seen == [*range(1, 8), *range(8, 21)]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    unbroken = (classify_bundle / "model.safetensors").read_bytes()
+    assert (out / "model.safetensors").read_bytes() == unbroken
+    told = [limbeck.load(folder, threads=1).predict(["a fine film"]) for folder in (out, classify_bundle)]
+    assert told[0] == told[1]

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import limbeck
+from limbeck.bundle import Bundle, read_bundle
+from limbeck.errors import CheckFailed, UsageError
+from limbeck.export.quantize import quantize_int8, weight_nodes
+from limbeck.measure import Certificate
+from limbeck.proving import Candidate
+
+if TYPE_CHECKING:
+    from bundles import Command
+
+pytest_plugins = ("bundles",)
+pytestmark = pytest.mark.usefixtures("quick_speed")
+
+NOT_FINITE = None
+
+
+@pytest.fixture
+def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ...]]]:
+    """Every try at int8: whether a scale per channel, and the nodes kept in fp32."""
+    tries: list[tuple[bool, tuple[str, ...]]] = []
+
+    def note(source: Path, target: Path, *, per_channel: bool, keep_fp32: tuple[str, ...]) -> None:
+        tries.append((per_channel, keep_fp32))
+        quantize_int8(source, target, per_channel=per_channel, keep_fp32=keep_fp32)
+
+    monkeypatch.setattr("limbeck.recipes.compress.quantize_int8", note)
+    return tries
+
+
+Compress = Callable[..., Bundle]
+
+
+@pytest.fixture
+def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
+    """Compress a bundle whose int8 tries lose the points named, one after another; the last goes on for ever."""
+    like = read_bundle(own_bundle).variant("onnx-fp32").certificate
+    assert like is not None
+
+    def made_up(int8: list[float | None], fp32: float = 0.0, int8_rows_per_second: float = 2000.0) -> Bundle:
+        drops = iterate(int8)
+
+        def prove(candidate: Candidate, *_: object, max_drop: float, **__: object) -> Certificate:
+            drop = fp32 if candidate.precision == "fp32" else next(drops)
+            if drop is None:
+                raise CheckFailed("a logit is nan")
+            return replace(
+                like,
+                variant=candidate.name,
+                precision=candidate.precision,
+                remedies=candidate.remedies,
+                size_bytes=candidate.size_bytes,
+                drop_points=drop,
+                max_drop_points=max_drop,
+                holds=drop <= max_drop,
+            )
+
+        monkeypatch.setattr("limbeck.recipes.compress.prove", prove)
+        monkeypatch.setattr("limbeck.recipes.compress.race", lambda *_: [1000.0, int8_rows_per_second])
+        return limbeck.compress(own_bundle, max_drop=1.0, threads=1)
+
+    return made_up
+
+
+def iterate(drops: list[float | None]) -> Iterator[float | None]:
+    yield from drops
+    while True:
+        yield drops[-1]
+
+
+Tries = list[tuple[bool, tuple[str, ...]]]
+
+
+def test_a_plain_int8_that_holds_needs_no_remedy(compress: Compress, quantised: Tries) -> None:
+    manifest = compress([0.9]).manifest
+    assert quantised == [(False, ())]
+    assert [(v.name, v.remedies) for v in manifest.variants] == [("onnx-fp32", ()), ("onnx-int8", ())]
+    assert manifest.refused == ()
+    assert manifest.chosen == "onnx-int8"
+
+
+def test_then_a_scale_per_channel_is_tried(compress: Compress, quantised: Tries, own_bundle: Path) -> None:
+    manifest = compress([5.0, 0.5]).manifest
+    assert quantised == [(False, ()), (True, ())]
+    assert manifest.variants[1].remedies == ("a scale per output channel",)
+    assert [c.drop_points for c in manifest.refused] == [5.0]
+    assert not manifest.refused[0].holds
+    assert limbeck.load(own_bundle, variant="onnx-int8", threads=1).predict(["a fine film"])
+
+
+@pytest.mark.parametrize(("finer", "per_channel"), [(2.0, True), (9.0, False)])
+def test_then_the_most_sensitive_nodes_stay_in_fp32(
+    compress: Compress, quantised: Tries, own_bundle: Path, finer: float, per_channel: bool
+) -> None:
+    manifest = compress([5.0, finer, 4.0, 3.0, 1.0]).manifest
+    assert [channels for channels, _ in quantised] == [False, True, *[per_channel] * 3]
+    kept = [names for _, names in quantised]
+    assert [len(names) for names in kept] == [0, 0, 1, 2, 4]
+    assert kept[4][:2] == kept[3]
+    assert kept[3][:1] == kept[2]
+    assert set(kept[4]) < set(weight_nodes(own_bundle / "onnx/model.onnx"))
+    *channels, said = manifest.variants[1].remedies
+    assert channels == ["a scale per output channel"] * per_channel
+    shown = said.removeprefix("kept in fp32: ").split(", ")
+    assert [short in name for short, name in zip(shown, kept[4], strict=True)] == [True] * 4
+    assert [c.drop_points for c in manifest.refused] == [5.0, finer, 4.0, 3.0]
+
+
+def test_int8_that_never_holds_is_not_left_in_the_bundle(
+    compress: Compress, quantised: Tries, own_bundle: Path
+) -> None:
+    compress([7.0])
+    nodes = len(weight_nodes(own_bundle / "onnx/model.onnx"))
+    counts = [len(names) for _, names in quantised]
+    assert counts[:5] == [0, 0, 1, 2, 4]
+    assert counts[-1] < nodes <= 2 * counts[-1]
+    manifest = read_bundle(own_bundle).manifest  # checks the files' hashes
+    assert [v.name for v in manifest.variants] == ["onnx-fp32"]
+    assert manifest.chosen == "onnx-fp32"
+    assert len(manifest.refused) == len(quantised)
+    assert [path.name for path in (own_bundle / "onnx").iterdir()] == ["model.onnx"]
+    assert "onnx/model_quantized.onnx" not in manifest.files
+    with pytest.raises(UsageError, match="has no variant 'onnx-int8': expected one of onnx-fp32"):
+        limbeck.load(own_bundle, variant="onnx-int8")
+
+
+def test_logits_that_are_not_finite_are_refused_and_the_next_remedy_tried(
+    compress: Compress, quantised: Tries, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = compress([NOT_FINITE, 0.0]).manifest
+    assert len(quantised) == 2
+    assert manifest.chosen == "onnx-int8"
+    assert manifest.refused == ()  # there is no certificate to keep
+    assert "int8 refused: a logit is nan" in capsys.readouterr().err
+
+
+def test_the_fastest_that_holds_is_chosen(compress: Compress) -> None:
+    assert compress([0.0], int8_rows_per_second=500.0).manifest.chosen == "onnx-fp32"
+
+
+def test_int8_may_hold_where_fp32_does_not(compress: Compress) -> None:
+    manifest = compress([0.5], fp32=2.0).manifest
+    assert manifest.chosen == "onnx-int8"
+    assert [v.name for v in manifest.variants] == ["onnx-fp32", "onnx-int8"]
+
+
+def test_where_not_even_fp32_holds_the_check_fails(compress: Compress, own_bundle: Path, command: Command) -> None:
+    with pytest.raises(CheckFailed, match=r"no variant of .* holds --max-drop 1, not even fp32 ONNX"):
+        compress([7.0], fp32=3.0)
+    manifest = read_bundle(own_bundle).manifest
+    assert manifest.chosen is None
+    assert [(v.name, v.certificate and v.certificate.holds) for v in manifest.variants] == [("onnx-fp32", False)]
+    ran = command("predict", own_bundle, "a fine film")
+    assert ran.code == 2
+    assert "no variant holds its budget, so none is chosen; name one of onnx-fp32 with --variant" in ran.err
+    assert command("predict", own_bundle, "a fine film", "--variant", "onnx-fp32").code == 0
+
+
+def test_a_budget_that_nothing_keeps_exits_with_1(own_bundle: Path, command: Command) -> None:
+    ran = command("compress", own_bundle, "--max-drop=-1", "--threads", 1)
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1] == f"limbeck: no variant of {own_bundle} holds --max-drop -1, not even fp32 ONNX"
+    assert "Traceback" not in ran.err
+
+
+def test_other_rows_to_judge_by(own_bundle: Path, reviews_csv: Path) -> None:
+    before = read_bundle(own_bundle).variant("onnx-fp32").certificate
+    bundle = limbeck.compress(own_bundle, data=str(reviews_csv), max_drop=100.0, threads=1)
+    after = bundle.variant("onnx-fp32").certificate
+    assert before is not None
+    assert after is not None
+    assert (before.rows, after.rows) == (20, 200)
+    assert before.data_sha256 != after.data_sha256
+    arguments: dict[str, Any] = bundle.manifest.arguments["compress"]
+    assert (arguments["data"], arguments["max_drop"]) == (str(reviews_csv), 100.0)
+
+
+def test_compressing_twice_gives_the_same_files(own_bundle: Path) -> None:
+    before = read_bundle(own_bundle).manifest.files
+    assert limbeck.compress(own_bundle, max_drop=100.0, threads=1).manifest.files == before

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,13 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
     like = read_bundle(own_bundle).variant("onnx-fp32").certificate
     assert like is not None
 
-    def made_up(int8: list[float | None], fp32: float = 0.0, int8_rows_per_second: float = 2000.0) -> Bundle:
-        drops = iterate(int8)
+    def made_up(
+        int8: list[float | None],
+        fp32: float = 0.0,
+        int8_rows_per_second: float = 2000.0,
+        changed: tuple[int, int] = (1, 0),
+    ) -> Bundle:
+        drops, changes = iterate(int8), iterate(changed)
 
         def prove(candidate: Candidate, *_: object, max_drop: float, **__: object) -> Certificate:
             drop = fp32 if candidate.precision == "fp32" else next(drops)
@@ -59,6 +64,7 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
                 remedies=candidate.remedies,
                 size_bytes=candidate.size_bytes,
                 drop_points=drop,
+                changed=0 if candidate.precision == "fp32" else next(changes),
                 max_drop_points=max_drop,
                 holds=drop <= max_drop,
             )
@@ -70,27 +76,40 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
     return made_up
 
 
-def iterate(drops: list[float | None]) -> Iterator[float | None]:
-    yield from drops
+def iterate(values: Sequence[Any]) -> Iterator[Any]:
+    yield from values
     while True:
-        yield drops[-1]
+        yield values[-1]
 
 
 Tries = list[tuple[bool, tuple[str, ...]]]
 
 
-def test_a_plain_int8_that_holds_needs_no_remedy(compress: Compress, quantised: Tries) -> None:
-    manifest = compress([0.9]).manifest
-    assert quantised == [(False, ())]
-    assert [(v.name, v.remedies) for v in manifest.variants] == [("onnx-fp32", ()), ("onnx-int8", ())]
+@pytest.mark.parametrize(
+    ("changed", "remedies"), [((3, 2), ("a scale per output channel",)), ((2, 3), ())], ids=["finer", "plain"]
+)
+def test_of_two_forms_that_hold_the_closer_is_kept(
+    compress: Compress, quantised: Tries, own_bundle: Path, changed: tuple[int, int], remedies: tuple[str, ...]
+) -> None:
+    manifest = compress([0.9], changed=changed).manifest
+    assert quantised[:2] == [(False, ()), (True, ())]
+    assert [(v.name, v.remedies) for v in manifest.variants] == [("onnx-fp32", ()), ("onnx-int8", remedies)]
     assert manifest.refused == ()
     assert manifest.chosen == "onnx-int8"
+    alike = own_bundle.parent / "alike.onnx"
+    quantize_int8(own_bundle / "onnx/model.onnx", alike, per_channel=bool(remedies))
+    assert (own_bundle / "onnx/model_quantized.onnx").read_bytes() == alike.read_bytes()
 
 
-def test_then_a_scale_per_channel_is_tried(compress: Compress, quantised: Tries, own_bundle: Path) -> None:
-    manifest = compress([5.0, 0.5]).manifest
-    assert quantised == [(False, ()), (True, ())]
-    assert manifest.variants[1].remedies == ("a scale per output channel",)
+@pytest.mark.parametrize(
+    ("drops", "remedies"), [([5.0, 0.5], ("a scale per output channel",)), ([0.5, 5.0], ())], ids=["finer", "plain"]
+)
+def test_where_one_form_holds_it_is_kept_and_the_other_refused(
+    compress: Compress, quantised: Tries, own_bundle: Path, drops: list[float | None], remedies: tuple[str, ...]
+) -> None:
+    manifest = compress(drops).manifest
+    assert quantised[:2] == [(False, ()), (True, ())]
+    assert manifest.variants[1].remedies == remedies
     assert [c.drop_points for c in manifest.refused] == [5.0]
     assert not manifest.refused[0].holds
     assert limbeck.load(own_bundle, variant="onnx-int8", threads=1).predict(["a fine film"])

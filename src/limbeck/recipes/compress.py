@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from limbeck.tasks import Logits
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
 SENSITIVITY_ROWS = 128
+PER_CHANNEL = "a scale per output channel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,6 @@ class _Trial:
     keep_fp32: tuple[str, ...]
     remedies: tuple[str, ...]
     certificate: Certificate | None
-    problem: str = ""
 
     @property
     def holds(self) -> bool:
@@ -55,8 +55,9 @@ def compress(
 ) -> Bundle:
     """Compile a trained bundle to fp32 and int8 ONNX and prove each on held-out rows.
 
-    An int8 variant that loses more than the budget is refused; then weights get a scale per channel, then the most
-    sensitive nodes stay in fp32, one after another, until the budget holds. The fastest variant that holds is chosen.
+    int8 is tried with one scale a weight and with one for each output channel, and the form that changes fewer answers
+    is kept. A form that loses more than the budget is refused; if both are, the most sensitive nodes stay in fp32, one
+    after another, until the budget holds. The fastest variant that holds is chosen.
 
     Example: `limbeck compress model --max-drop 0.3`
 
@@ -78,8 +79,9 @@ def compress(
     with stage("Compiling fp32 ONNX"):
         fp32 = judge.export()
     with stage("Compiling int8 ONNX"):
-        trials = list(judge.int8_trials())
-    variants = [fp32, *judge.accepted(trials)]
+        trials = judge.int8_trials()
+        kept = judge.keep_closest(trials)
+    variants = [fp32, *kept]
     holding = [v for v in variants if v.certificate and v.certificate.holds]
     chosen = judge.fastest(holding)
     manifest = msgspec.structs.replace(
@@ -130,28 +132,22 @@ class _Judge:
         _say_certificate(certificate)
         return self._variant("onnx-fp32", "fp32", FP32_FILE, exported, (), certificate)
 
-    def int8_trials(self) -> Iterator[_Trial]:
-        """Ways to quantise, each built and proven, until one holds the budget."""
-        plain = self._trial(per_channel=False)
-        yield plain
-        if plain.holds:
-            return
-        finer = self._trial(per_channel=True, remedies=("a scale per output channel",))
-        yield finer
-        if finer.holds:
-            return
-        per_channel = _drop(finer) <= _drop(plain)
+    def int8_trials(self) -> list[_Trial]:
+        """Ways to quantise, built and proven: both kinds of scales and, if neither holds, remedies until one does."""
+        # Equally fast, and which is closer differs from model to model.
+        trials = [self._trial(per_channel=False), self._trial(per_channel=True, remedies=(PER_CHANNEL,))]
+        if any(trial.holds for trial in trials):
+            return trials
+        per_channel = _drop(trials[1]) <= _drop(trials[0])
         ranked = sensitivities(self.folder / FP32_FILE, self._probe_logits, per_channel=per_channel)
         kept = 1
-        while kept < len(ranked):
+        while kept < len(ranked) and not trials[-1].holds:
             names = tuple(s.node for s in ranked[:kept])
             remedy = f"kept in fp32: {', '.join(_short(name) for name in names)}"
-            channels = ("a scale per output channel",) if per_channel else ()
-            trial = self._trial(per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy))
-            yield trial
-            if trial.holds:
-                return
+            channels = (PER_CHANNEL,) if per_channel else ()
+            trials.append(self._trial(per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy)))
             kept *= 2
+        return trials
 
     def fastest(self, variants: list[Variant]) -> Variant | None:
         """The one with the most rows a second, timed in turn: apart, a busy moment could turn the order around."""
@@ -161,24 +157,30 @@ class _Judge:
         speeds = race(engines, self.held_out.tokens, self.model)
         return max(zip(speeds, variants, strict=True), key=lambda found: found[0])[1]
 
-    def accepted(self, trials: list[_Trial]) -> list[Variant]:
-        """The last trial as a variant if it holds; its file is the one on disk. A refused file is removed."""
-        last = trials[-1]
-        if not last.holds:
+    def keep_closest(self, trials: list[_Trial]) -> list[Variant]:
+        """The closest to the reference of the trials that hold, its file on disk; without one the file is removed."""
+        holding = [(t, t.certificate) for t in trials if t.certificate and t.certificate.holds]
+        if not holding:
             (self.folder / INT8_FILE).unlink(missing_ok=True)
             return []
-        fused = count_operators(self.folder / INT8_FILE)
-        exported = Exported(self.torch_model.input_names, OPSET, fused)
-        return [self._variant("onnx-int8", "int8", INT8_FILE, exported, last.remedies, last.certificate)]
+        closest, certificate = min(holding, key=lambda found: (found[1].changed, found[1].p99_abs_logit))
+        if closest is not trials[-1]:
+            self._quantize(closest.per_channel, closest.keep_fp32)
+        exported = Exported(self.torch_model.input_names, OPSET, count_operators(self.folder / INT8_FILE))
+        return [self._variant("onnx-int8", "int8", INT8_FILE, exported, closest.remedies, certificate)]
 
-    def _trial(self, *, per_channel: bool, keep_fp32: tuple[str, ...] = (), remedies: tuple[str, ...] = ()) -> _Trial:
+    def _quantize(self, per_channel: bool, keep_fp32: tuple[str, ...]) -> Path:
         path = self.folder / INT8_FILE
         quantize_int8(self.folder / FP32_FILE, path, per_channel=per_channel, keep_fp32=keep_fp32)
+        return path
+
+    def _trial(self, *, per_channel: bool, keep_fp32: tuple[str, ...] = (), remedies: tuple[str, ...] = ()) -> _Trial:
+        path = self._quantize(per_channel, keep_fp32)
         try:
             certificate = self._prove("onnx-int8", "int8", path, remedies)
         except CheckFailed as error:
             say(f"  int8 refused: {error}")
-            return _Trial(per_channel, keep_fp32, remedies, None, str(error))
+            return _Trial(per_channel, keep_fp32, remedies, None)
         _say_certificate(certificate)
         return _Trial(per_channel, keep_fp32, remedies, certificate)
 
@@ -227,7 +229,7 @@ def _short(node: str) -> str:
 
 
 def _drop(trial: _Trial) -> float:
-    return trial.certificate.drop_points if trial.certificate else float("inf")
+    return trial.certificate.drop_points if trial.certificate else math.inf
 
 
 def _say_certificate(c: Certificate) -> None:

@@ -24,6 +24,7 @@ from limbeck.nn.model import new_model
 from limbeck.tasks import make_task
 from limbeck.text import Tokenizer
 from limbeck.training.loop import Plan, fit
+from limbeck.training.step import Objective
 
 BATCH, TURNS = 32, 3
 
@@ -37,7 +38,7 @@ def ours(texts: list[str], labels: list[str], folder: Path) -> float:
         new_model(base, task),
         rows,
         torch.from_numpy(task.encode(labels)),
-        loss=row_loss(task),
+        objective=Objective(row_loss(task)),
         evaluate=lambda model, precision: 0.0,
         plan=Plan(epochs=1, batch=BATCH, learning_rate=5e-5),
         pad_id=0,

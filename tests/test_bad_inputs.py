@@ -143,6 +143,12 @@ FLAGS = {
     "task": Bad(f"{TRAIN} --task guess", ("guess", "classify", "multilabel", "regress")),
     "no number": Bad(f"{TRAIN} --batch many", ("--batch", "many")),
     "train_last": Bad(f"{TRAIN} --train-last 9", ("--train-last 9: the encoder has 2 layers",)),
+    "attack": Bad(f"{TRAIN} --adversarial vat", ("vat", "fgm", "pgd")),
+    "smoothed numbers": Bad(
+        f"{TRAIN} --label-smoothing 0.1",
+        ("--label-smoothing and --balance-labels are for labels that are names; these are numbers",),
+        {"in.csv": "text,label\n" + "".join(f"film {n},{n}.5\n" for n in range(40))},
+    ),
     "out exists": Bad(
         TRAIN,
         ("out exists and was made with other arguments", "choose another --out, or replace it with --overwrite"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.nn.losses import MAX_LABEL_WEIGHT, balanced_weights, row_loss
+from limbeck.nn.losses import MAX_LABEL_WEIGHT, balanced_weights, row_divergence, row_loss
 from limbeck.tasks import Classify, MultiLabel, Regress
 from limbeck.tasks.calibration import softmax
 
@@ -35,6 +35,39 @@ def test_multilabel_is_binary_cross_entropy_summed_over_labels() -> None:
 def test_regress_is_squared_error() -> None:
     loss = row_loss(Regress())(torch.tensor([[1.0], [-2.0]]), torch.tensor([3.0, -2.5]))
     assert loss.tolist() == [4.0, 0.25]
+
+
+def test_smoothed_labels_are_spread_over_all_answers() -> None:
+    targets = torch.tensor([0, 1, 2, 2, 1, 0])
+    logs = np.log(softmax(LOGITS.numpy()))
+    spread = np.full((6, 3), 0.1 / 3)
+    spread[np.arange(6), targets.numpy()] += 0.9
+    smoothed = row_loss(CLASSES, label_smoothing=0.1)(LOGITS, targets)
+    np.testing.assert_allclose(smoothed.numpy(), -(spread * logs).sum(axis=1), rtol=1e-5)
+    sets = torch.nn.functional.one_hot(targets, 3).float()
+    np.testing.assert_allclose(
+        row_loss(SETS, label_smoothing=0.1)(LOGITS, sets).numpy(),
+        row_loss(SETS)(LOGITS, sets * 0.9 + 0.05).numpy(),
+        rtol=1e-5,
+    )
+
+
+def test_divergence_is_the_mean_of_both_directions() -> None:
+    other = LOGITS.flip(1)
+    p, q = softmax(LOGITS.numpy()), softmax(other.numpy())
+    wanted = ((p * np.log(p / q)).sum(axis=1) + (q * np.log(q / p)).sum(axis=1)) / 2
+    np.testing.assert_allclose(row_divergence(CLASSES)(LOGITS, other).numpy(), wanted, rtol=1e-4, atol=1e-7)
+    yes, also = 1 / (1 + np.exp(-LOGITS.numpy())), 1 / (1 + np.exp(-other.numpy()))
+    both = [(a * np.log(a / b) + (1 - a) * np.log((1 - a) / (1 - b))) for a, b in ((yes, also), (also, yes))]
+    wanted = (both[0] + both[1]).sum(axis=1) / 2
+    np.testing.assert_allclose(row_divergence(SETS)(LOGITS, other).numpy(), wanted, rtol=1e-4, atol=1e-6)
+    numbers = row_divergence(Regress())(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [-1.0]]))
+    assert numbers.tolist() == [0.0, 9.0]
+
+
+@pytest.mark.parametrize("task", [CLASSES, SETS], ids=["classify", "multilabel"])
+def test_equal_answers_do_not_diverge(task: Classify | MultiLabel) -> None:
+    assert row_divergence(task)(LOGITS, LOGITS).tolist() == [0.0] * 6
 
 
 def test_balanced_classes_count_the_same_in_sum() -> None:

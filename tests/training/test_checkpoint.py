@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from limbeck.errors import DataError
-from limbeck.training.checkpoint import load_checkpoint, read_place, save_checkpoint
+from limbeck.training.checkpoint import State, load_checkpoint, read_place, save_checkpoint
 from limbeck.training.optimizer import make_optimizer
 
 PLACE = {"step": 3, "loss_sum": 0.1 + 0.2, "evaluations": [{"score": 1 / 3}], "note": "naïve"}
@@ -47,11 +47,11 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, kind: type[nn
     path = tmp_path / "checkpoint.safetensors"
     model, optimizer = build(kind, seed=0)
     train(model, optimizer, 3)
-    save_checkpoint(path, model, optimizer, PLACE)
+    save_checkpoint(path, State(model, optimizer), PLACE)
     train(model, optimizer, 3)
 
     other, other_optimizer = build(kind, seed=1)
-    load_checkpoint(path, other, other_optimizer)
+    load_checkpoint(path, State(other, other_optimizer))
     train(other, other_optimizer, 3)
     for (name, a), b in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -61,8 +61,8 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, kind: type[nn
 def test_a_new_optimizer_can_be_saved_before_its_first_step(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     model, optimizer = build(nn.Sequential, seed=0)
-    save_checkpoint(path, model, optimizer, {})
-    load_checkpoint(path, model, optimizer)
+    save_checkpoint(path, State(model, optimizer), {})
+    load_checkpoint(path, State(model, optimizer))
     train(model, optimizer, 1)
 
 
@@ -72,7 +72,7 @@ def test_saving_changes_nothing_and_leaves_one_file(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     random = torch.get_rng_state()
     for _ in range(2):
-        save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, PLACE)
+        save_checkpoint(tmp_path / "checkpoint.safetensors", State(model, optimizer), PLACE)
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
@@ -87,7 +87,7 @@ def test_no_checkpoint_has_no_place(tmp_path: Path) -> None:
 def test_a_checkpoint_cut_short_is_named(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "checkpoint.safetensors"
     model, optimizer = build(nn.Sequential, seed=0)
-    save_checkpoint(path, model, optimizer, PLACE)
+    save_checkpoint(path, State(model, optimizer), PLACE)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(DataError, match=r"checkpoint\.safetensors is not a whole checkpoint.*delete it to train anew"):
         read_place(path)

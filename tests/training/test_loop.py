@@ -23,6 +23,7 @@ from limbeck.text import Tokens
 from limbeck.training import loop
 from limbeck.training.checkpoint import save_checkpoint
 from limbeck.training.loop import Fit, Plan, Progress, evaluation_interval, fit, steps_per_epoch
+from limbeck.training.step import Objective
 
 from .conftest import Corpus
 
@@ -77,7 +78,7 @@ def train(
         model,
         corpus.rows,
         corpus.targets,
-        loss=row_loss(TASK),
+        objective=Objective(row_loss(TASK)),
         evaluate=evaluate or dev_score(corpus),
         plan=plan,
         pad_id=0,
@@ -175,9 +176,10 @@ def test_a_token_budget_changes_no_gradient(
     make_model: MakeModel, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Plain descent, since Adam would blow up the rounding in gradients that are zero but for rounding.
-    monkeypatch.setattr(
-        loop, "make_optimizer", lambda model, learning_rate, **_: torch.optim.SGD(model.parameters(), lr=learning_rate)
-    )
+    def descent(model: TextModel, learning_rate: float, **_: object) -> torch.optim.Optimizer:
+        return torch.optim.SGD([{"params": list(model.parameters()), "lr_factor": 1.0}], lr=learning_rate)
+
+    monkeypatch.setattr(loop, "make_optimizer", descent)
     found = []
     for budget in (8192, LONG_TEXTS_APART):
         model = make_model()
@@ -434,3 +436,26 @@ def test_a_run_that_stopped_early_stays_stopped(make_model: MakeModel, corpus: C
     assert unasked.kept == []
     same(again, first)
     assert first.stopped_early
+
+
+# --- the moving average
+
+
+CRAFT = replace(PLAN, ema=0.7, layer_decay=0.5)
+
+
+def test_a_moving_average_is_judged_kept_and_resumed(make_model: MakeModel, corpus: Corpus, tmp_path: Path) -> None:
+    judged = Scripted([1.0, 2.0, 3.0])
+    model = make_model(dropout=0.1)
+    train(model, corpus.first(40), tmp_path / "unbroken", CRAFT, evaluate=judged)
+    assert_equal(weights(model), judged.kept[-1])
+    plain = make_model(dropout=0.1)
+    train(plain, corpus.first(40), tmp_path / "plain", replace(CRAFT, ema=0.0))
+    assert not torch.equal(plain.inner.classifier.weight, model.inner.classifier.weight)
+    assert torch.allclose(plain.inner.classifier.weight, model.inner.classifier.weight, atol=0.05)
+    rising, folder = Scripted([1.0, 2.0, 3.0]), tmp_path / "broken"
+    with pytest.raises(Stopped):
+        train(make_model(dropout=0.1), corpus.first(40), folder, CRAFT, evaluate=rising, on_step=StopAt(8))
+    resumed = make_model(seed=9, dropout=0.1)
+    train(resumed, corpus.first(40), folder, CRAFT, evaluate=rising)
+    assert_equal(weights(resumed), weights(model))

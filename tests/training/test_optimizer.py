@@ -40,6 +40,18 @@ def test_what_is_frozen_is_not_optimised(make_model: MakeModel) -> None:
     assert held == {id(p) for p in model.parameters() if p.requires_grad}
 
 
+def test_layers_far_from_the_head_learn_more_slowly(make_model: MakeModel) -> None:
+    model = make_model()
+    groups = parameter_groups(model, weight_decay=0.05, layer_decay=0.5)
+    assert len(groups) == 8  # two a depth
+    factors = {id(p): group["lr_factor"] for group in groups for p in group["params"]}
+    assert len(factors) == len(list(model.parameters()))
+    for name, p in model.named_parameters():
+        depth = 0.25 if "layer.0." in name else 0.5 if "layer.1." in name else 0.125 if "embeddings" in name else 1.0
+        assert factors[id(p)] == depth, name
+    assert {g["lr_factor"] for g in parameter_groups(model, weight_decay=0.05)} == {1.0}
+
+
 def test_decay_is_decoupled_from_the_gradient() -> None:
     layer = nn.Linear(2, 2)
     before = layer.weight.detach().clone()

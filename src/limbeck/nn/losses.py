@@ -16,10 +16,13 @@ RowLoss = Callable[[Tensor, Tensor], Tensor]
 MAX_LABEL_WEIGHT = 20.0
 
 
-def row_loss(task: AnyTask, label_weights: NDArray[np.float32] | None = None) -> RowLoss:
+def row_loss(
+    task: AnyTask, label_weights: NDArray[np.float32] | None = None, *, label_smoothing: float = 0.0
+) -> RowLoss:
     """Cross-entropy for `classify`, summed binary cross-entropy for `multilabel`, squared error for `regress`.
 
     `label_weights` `[labels]` multiply a label's cross-entropy, or its positive term in `multilabel`.
+    `label_smoothing` spreads that share of each label evenly over all answers (Szegedy et al. 2016).
     """
 
     def weights(logits: Tensor) -> Tensor | None:
@@ -27,13 +30,32 @@ def row_loss(task: AnyTask, label_weights: NDArray[np.float32] | None = None) ->
 
     if task.name == "classify":
         return lambda logits, targets: functional.cross_entropy(
-            logits, targets, weight=weights(logits), reduction="none"
+            logits, targets, weight=weights(logits), reduction="none", label_smoothing=label_smoothing
         )
     if task.name == "multilabel":
         return lambda logits, targets: functional.binary_cross_entropy_with_logits(
-            logits, targets, pos_weight=weights(logits), reduction="none"
+            logits, targets * (1 - label_smoothing) + label_smoothing / 2, pos_weight=weights(logits), reduction="none"
         ).sum(dim=1)
     return lambda logits, targets: functional.mse_loss(logits[:, 0], targets, reduction="none")
+
+
+def row_divergence(task: AnyTask) -> RowLoss:
+    """How far two answers to the same rows are apart, from logits `[rows, outputs]` twice: one number a row.
+
+    Half the sum of the Kullback-Leibler divergences in both directions (Liang et al. 2021), for `multilabel` summed
+    over the labels; the squared difference for `regress`.
+    """
+    if task.name == "classify":
+
+        def jeffreys(first: Tensor, second: Tensor) -> Tensor:
+            a, b = functional.log_softmax(first, dim=1), functional.log_softmax(second, dim=1)
+            return ((a.exp() - b.exp()) * (a - b)).sum(dim=1) / 2
+
+        return jeffreys
+    if task.name == "multilabel":
+        # For a yes or no the log-odds are the logits themselves.
+        return lambda first, second: ((first.sigmoid() - second.sigmoid()) * (first - second)).sum(dim=1) / 2
+    return lambda first, second: (first - second)[:, 0].square()
 
 
 def balanced_weights(task: AnyTask, targets: NDArray[np.generic]) -> NDArray[np.float32] | None:

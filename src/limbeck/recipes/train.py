@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -25,7 +23,7 @@ from limbeck.bundle import (
     read_manifest,
     write_manifest,
 )
-from limbeck.console import notes, progress_bar, say, stage
+from limbeck.console import notes, say, stage
 from limbeck.data import Columns, Splits, load_splits
 from limbeck.errors import BundleError, UsageError
 from limbeck.measure import usable_cpus
@@ -33,17 +31,19 @@ from limbeck.nn.base import load_tokenizer, longest_input, resolve_base
 from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
-from limbeck.tasks import AnyTask, make_task
+from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.tasks import make_task
 from limbeck.text import Tokenizer
+from limbeck.training.adversarial import Adversary, Attack
 from limbeck.training.fine_tune import FineTuned, fine_tune
-from limbeck.training.loop import Plan, Progress, steps_per_epoch
+from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
 from limbeck.training.prepare import Prepared, label_counts, prepare
 
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
-MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_500, 3, 10  # a small set is read more often (Mosbach et al. 2021)
+MIN_EPOCHS, MAX_EPOCHS = 3, 10
+MIN_STEPS, MIN_VISITS = 1_500, 1_000  # a small set is read more often (Mosbach et al. 2021), and one of many labels
 BERT_BASE_WIDTH = 768
-IMBALANCE = 5  # labels whose counts differ by more than this factor are called uneven
 
 
 class TrainArguments(TypedDict, total=False):
@@ -69,6 +69,12 @@ class TrainArguments(TypedDict, total=False):
     max_grad_norm: float
     patience: int
     balance_labels: bool
+    label_smoothing: float
+    r_drop: float
+    adversarial: Attack | None
+    adversarial_size: float
+    layer_decay: float
+    ema: float
     freeze_embeddings: bool
     train_last: int | None
     precision: Precision | None
@@ -102,6 +108,12 @@ def train(
     max_grad_norm: float = 1.0,
     patience: int = 4,
     balance_labels: bool = False,
+    label_smoothing: float = 0.0,
+    r_drop: float = 0.0,
+    adversarial: Attack | None = None,
+    adversarial_size: float = 0.3,
+    layer_decay: float = 1.0,
+    ema: float = 0.0,
     freeze_embeddings: bool = False,
     train_last: int | None = None,
     precision: Precision | None = None,
@@ -143,7 +155,7 @@ def train(
     max_tokens
         The most tokens the model reads of a text; by default 99.5 % of the texts fit.
     epochs
-        Passes over the training rows; by default 3, and up to 10 where rows are few.
+        Passes over the training rows; by default 3, and up to 10 where rows are few, in all or for each label.
     batch
         Rows a batch.
     accumulate
@@ -163,6 +175,20 @@ def train(
         Stop after this many evaluations without a better dev score; the best weights are kept.
     balance_labels
         Let rare labels count as much as frequent ones.
+    label_smoothing
+        The share of each label that is spread over all labels while training; not for numbers.
+    r_drop
+        Read each row twice under different dropout and ask for equal answers, with this weight; 1 is a good start.
+        Takes about twice as long.
+    adversarial
+        Learn each row under the worst small move of its word embeddings too: one step (fgm) or several (pgd). Takes
+        about twice, four times as long.
+    adversarial_size
+        How far the embeddings of a row are moved in all; a word's embedding in BERT is about 1.4 long.
+    layer_decay
+        The learning rate of each layer as a share of that of the layer above it, such as 0.9.
+    ema
+        Judge and keep a moving average of the weights, with this share of the old average at each step, such as 0.999.
     freeze_embeddings
         Keep the embeddings as they are.
     train_last
@@ -193,6 +219,8 @@ def train(
     torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
     folder = resolve_base(base)
     new_task = make_task(splits.task, splits.labels)
+    if new_task.name == "regress" and (label_smoothing or balance_labels):
+        raise UsageError("--label-smoothing and --balance-labels are for labels that are names; these are numbers")
     torch.manual_seed(seed)
     model = new_model(folder, new_task, pooling=pooling, dropout=dropout)
     freeze(model, embeddings=freeze_embeddings, train_last=train_last)
@@ -201,35 +229,40 @@ def train(
     tokenizer = Tokenizer(work / "bundle" / "tokenizer.json")
     with stage("Tokenising"):
         prepared = prepare(splits, tokenizer, new_task, max_tokens=max_tokens, limit=limit)
-        notes(_data_lines(new_task, prepared))
+        notes(data_lines(new_task, prepared))
 
     plan = Plan(
-        epochs=epochs or default_epochs(len(splits.train), batch * accumulate),
+        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, new_task.outputs),
         batch=batch,
         learning_rate=learning_rate or default_learning_rate(model.config.hidden_size),
         accumulate=accumulate,
         warmup=warmup,
         weight_decay=weight_decay,
+        layer_decay=layer_decay,
+        ema=ema,
+        balance_labels=balance_labels,
+        label_smoothing=label_smoothing,
+        r_drop=r_drop,
+        adversary=Adversary(adversarial, adversarial_size) if adversarial else None,
         max_grad_norm=max_grad_norm,
         patience=patience,
         budget_tokens=budget_tokens,
         checkpoint_seconds=checkpoint_seconds,
         seed=seed,
     )
-    with stage("Training"), _training_bar(plan, len(splits.train), new_task) as on_step:
+    with stage("Training"), training_bar(plan, len(splits.train), new_task) as on_step:
         tuned = fine_tune(
             model,
             new_task,
             prepared,
             plan,
             pad_id=pad_id,
-            balance_labels=balance_labels,
             precision=precision,
             folder=work,
             fingerprint=mark,
             on_step=on_step,
         )
-    notes(_outcome_lines(tuned))
+    notes(outcome_lines(tuned))
 
     described = Model(
         base=base,
@@ -249,9 +282,10 @@ def train(
 TrainArguments.__doc__ = train.__doc__
 
 
-def default_epochs(rows: int, batch: int) -> int:
-    """3 passes over the data, or as many more (up to 10) as make 1,500 steps."""
-    return int(np.clip(-(-MIN_STEPS * batch // max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
+def default_epochs(rows: int, batch: int, outputs: int) -> int:
+    """3 passes over the data, or as many more (up to 10) as make 1,500 steps and read 1,000 rows for each output."""
+    wanted = max(MIN_STEPS * batch, MIN_VISITS * outputs)
+    return int(np.clip(-(-wanted // max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
 
 
 def default_learning_rate(hidden_size: int) -> float:
@@ -298,55 +332,6 @@ def _save_tokenizer(base: str, model: TextModel, max_tokens: int | None, folder:
     if pad_id is None:
         pad_id = tokenizer.pad_token_id or 0
     return int(pad_id), limit
-
-
-def _data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
-    counts = label_counts(task, prepared.train.targets)
-    if counts:
-        rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        shown = ", ".join(f"{label} {n:,}" for label, n in list(counts.items())[:8])
-        yield f"{len(counts)} labels: {shown}{', …' if len(counts) > 8 else ''}"
-        if counts[commonest] > IMBALANCE * max(1, counts[rarest]):
-            yield (
-                f"uneven labels: {commonest!r} has {counts[commonest]:,} rows, {rarest!r} {counts[rarest]:,}; "
-                "--balance-labels would weigh them alike"
-            )
-    lengths = prepared.lengths
-    yield (
-        f"tokens a text: mean {lengths.mean:.0f}, 99 % up to {lengths.p99}, longest {lengths.longest}; "
-        f"max_tokens {prepared.max_tokens} ({prepared.truncated:,} of {len(prepared.train.rows):,} training rows cut)"
-    )
-
-
-def _outcome_lines(tuned: FineTuned) -> Iterator[str]:
-    fitted = tuned.fit
-    chosen = fitted.precision
-    measured = f" (a step took {chosen.fp32_ms:.0f} ms in fp32, {chosen.bf16_ms:.0f} ms in bf16)"
-    yield f"trained in {chosen.precision}{measured if chosen.fp32_ms else ''}, {fitted.rows_per_second:.0f} rows/s"
-    early = ", stopped early" if fitted.stopped_early else ""
-    yield f"best dev {tuned.task.metric} {fitted.best.score:.4f} after epoch {fitted.best.epoch:.1f}{early}"
-    for split, values in tuned.scores.items():
-        yield f"fp32 on {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
-@contextmanager
-def _training_bar(plan: Plan, rows: int, task: AnyTask) -> Iterator[Callable[[Progress], None]]:
-    with progress_bar("steps", plan.epochs * steps_per_epoch(rows, plan)) as update:
-        said = 0
-
-        def on_step(now: Progress) -> None:
-            nonlocal said
-            for evaluation in now.evaluations[said:]:
-                say(
-                    f"  epoch {evaluation.epoch:.1f}: loss {evaluation.loss:.4f}, "
-                    f"dev {task.metric} {evaluation.score:.4f}, {now.rows_per_second:.0f} rows/s"
-                )
-            said = len(now.evaluations)
-            best = max((e.score for e in now.evaluations), default=None)
-            score = "" if best is None else f" · best {task.metric} {best:.4f}"
-            update(now.step, f"loss {now.loss:.3f} · {now.rows_per_second:.0f} rows/s{score}")
-
-        yield on_step
 
 
 def _source(data: str, columns: Columns, splits: Splits, skipped: bool) -> Source:

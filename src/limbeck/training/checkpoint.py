@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from limbeck.errors import DataError
 from limbeck.files import replace_when_written
+from limbeck.nn.model import TextModel
 
-_MODEL, _OPTIMIZER, _RANDOM, _CUDA_RANDOM = "model.", "optimizer.", "random", "random_cuda"
+_MODEL, _AVERAGE, _OPTIMIZER, _RANDOM, _CUDA_RANDOM = "model.", "average.", "optimizer.", "random", "random_cuda"
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, place: dict[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class State:
+    """The modules and the optimizer that a training moves; `average` holds the moving average of the weights."""
+
+    model: TextModel
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None = None
+
+    @property
+    def judged(self) -> TextModel:
+        """The model whose dev score counts: the average where there is one."""
+        return self.model if self.average is None else cast(TextModel, self.average.module)
+
+
+def save_checkpoint(path: Path, state: State, place: dict[str, Any]) -> None:
     """Write all that the next step depends on; `place` is any JSON. The old file stands until the new is whole."""
-    tensors: dict[str, Tensor] = {_MODEL + k: v.contiguous() for k, v in model.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"{_OPTIMIZER}{index}.{name}": value.contiguous() for name, value in state.items()}
+    tensors: dict[str, Tensor] = {_MODEL + k: v.contiguous() for k, v in state.model.state_dict().items()}
+    if state.average is not None:
+        tensors |= {_AVERAGE + k: v.contiguous() for k, v in state.average.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": value.contiguous() for name, value in moments.items()}
     tensors[_RANDOM] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors[_CUDA_RANDOM] = torch.cuda.get_rng_state()
@@ -48,20 +67,26 @@ def read_place(path: Path) -> dict[str, Any] | None:
     return place
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put weights, optimizer moments and the random state back as they were saved."""
+def load_checkpoint(path: Path, state: State) -> None:
+    """Put weights, their average, optimizer moments and the random state back as they were saved."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    model.load_state_dict({k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)})
-    state: dict[int, dict[str, Tensor]] = {}
+    state.model.load_state_dict(_part(tensors, _MODEL))
+    if state.average is not None:
+        state.average.load_state_dict(_part(tensors, _AVERAGE))
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            moments.setdefault(int(index), {})[key] = tensor
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     torch.set_rng_state(tensors[_RANDOM])
     if _CUDA_RANDOM in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from limbeck.engines import compute_logits
 from limbeck.engines.torch_engine import TorchEngine
-from limbeck.nn.losses import balanced_weights, row_loss
+from limbeck.nn.losses import balanced_weights, row_divergence, row_loss
 from limbeck.nn.model import TextModel, fold_scale
 from limbeck.nn.precision import Precision
 from limbeck.tasks import AnyTask, Logits
 from limbeck.training.loop import Fit, Plan, Progress, fit
 from limbeck.training.prepare import Prepared, TokenizedSplit, standardise
+from limbeck.training.step import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,6 @@ def fine_tune(
     plan: Plan,
     *,
     pad_id: int,
-    balance_labels: bool,
     precision: Precision | None,
     folder: Path,
     fingerprint: str,
@@ -43,12 +44,12 @@ def fine_tune(
 ) -> FineTuned:
     """Train `model` in place; see `limbeck.train` for the arguments and `fit` for resuming."""
 
-    def logits(split: TokenizedSplit, precision: Precision) -> Logits:
-        engine = TorchEngine(model, precision)
+    def logits(judged: TextModel, split: TokenizedSplit, precision: Precision) -> Logits:
+        engine = TorchEngine(judged, precision)
         return compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
 
-    def dev_score(_: TextModel, precision: Precision) -> float:
-        found = logits(prepared.dev, precision)
+    def dev_score(judged: TextModel, precision: Precision) -> float:
+        found = logits(judged, prepared.dev, precision)
         return task.calibrated(found, prepared.dev.targets).score(found, prepared.dev.targets)
 
     targets = prepared.train.targets
@@ -61,7 +62,7 @@ def fine_tune(
         model,
         prepared.train.rows,
         torch.from_numpy(wanted),
-        loss=row_loss(task, balanced_weights(task, targets) if balance_labels else None),
+        objective=_objective(task, targets, plan),
         evaluate=dev_score,
         plan=plan,
         pad_id=pad_id,
@@ -72,10 +73,20 @@ def fine_tune(
     )
     if task.name == "regress":
         fold_scale(model, mean=mean, scale=scale)
-    dev = logits(prepared.dev, "fp32")
+    dev = logits(model, prepared.dev, "fp32")
     calibrated = task.calibrated(dev, prepared.dev.targets)
     scores = {
         "dev": calibrated.scores(dev, prepared.dev.targets),
-        "test": calibrated.scores(logits(prepared.test, "fp32"), prepared.test.targets),
+        "test": calibrated.scores(logits(model, prepared.test, "fp32"), prepared.test.targets),
     }
     return FineTuned(fitted, calibrated, scores)
+
+
+def _objective(task: AnyTask, targets: NDArray[np.generic], plan: Plan) -> Objective:
+    weights = balanced_weights(task, targets) if plan.balance_labels else None
+    return Objective(
+        loss=row_loss(task, weights, label_smoothing=plan.label_smoothing),
+        divergence=row_divergence(task) if plan.r_drop else None,
+        r_drop=plan.r_drop,
+        adversary=plan.adversary,
+    )

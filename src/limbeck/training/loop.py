@@ -15,12 +15,15 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limbeck.nn.model import TextModel
-from limbeck.nn.precision import Precision, PrecisionChoice, autocast, measure_precision
-from limbeck.text import Tokens, pad, padded_length, token_batches, training_batches
-from limbeck.training.checkpoint import load_checkpoint, read_place, save_checkpoint, save_weights
+from limbeck.nn.precision import Precision, PrecisionChoice, measure_precision
+from limbeck.text import Tokens, training_batches
+from limbeck.training.adversarial import Adversary
+from limbeck.training.checkpoint import State, load_checkpoint, read_place, save_checkpoint, save_weights
 from limbeck.training.optimizer import linear_schedule, make_optimizer
+from limbeck.training.step import Objective, Stepper
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 
@@ -91,6 +94,12 @@ class Plan:
     accumulate: int = 1
     warmup: float = 0.1
     weight_decay: float = 0.01
+    layer_decay: float = 1.0
+    ema: float = 0.0
+    balance_labels: bool = False
+    label_smoothing: float = 0.0
+    r_drop: float = 0.0
+    adversary: Adversary | None = None
     max_grad_norm: float = 1.0
     patience: int = 4
     budget_tokens: int = 8192
@@ -108,7 +117,7 @@ def fit(
     rows: Sequence[Tokens],
     targets: Tensor,
     *,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    objective: Objective,
     evaluate: Callable[[TextModel, Precision], float],
     plan: Plan,
     pad_id: int,
@@ -119,36 +128,43 @@ def fit(
 ) -> Fit:
     """Train `model` in place and leave it with the weights of its best evaluation.
 
-    `loss` gives one loss a row from logits and targets; `evaluate` gives the dev metric, higher is better. Evaluated at
-    the end of each epoch, and about every thousand steps within a long one. State is kept in `folder`; a run with the
-    same `fingerprint` found there goes on where it stopped and ends with the same weights as an unbroken one.
+    `evaluate` gives the dev metric of a model, higher is better: of this one, or under `plan.ema` of the moving average
+    of its weights. Evaluated at the end of each epoch, and about every thousand steps within a long one. State is kept
+    in `folder`; a run with the same `fingerprint` found there goes on where it stopped and ends with the same weights
+    as an unbroken one.
     """
     device = Accelerator().device
     model.to(device)
-    optimizer = make_optimizer(model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay)
-    runner = _Runner(model, rows, targets, loss, plan.budget_tokens, pad_id, device)
-    place = _resume(folder, fingerprint, model, optimizer)
+    optimizer = make_optimizer(
+        model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay, layer_decay=plan.layer_decay
+    )
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.ema)) if plan.ema else None  # type: ignore[no-untyped-call]
+    trained = State(model, optimizer, average)
+    stepper = Stepper(model, rows, targets, objective, budget_tokens=plan.budget_tokens, pad_id=pad_id, device=device)
+    place = _resume(folder, fingerprint, trained)
     if place is None:
         torch.manual_seed(plan.seed)
-        choice = PrecisionChoice(precision) if precision else measure_precision(runner.rehearse(plan))
+        choice = PrecisionChoice(precision) if precision else measure_precision(_rehearsal(stepper, plan))
         place = _Place(fingerprint, asdict(choice))
         # What was measured must not be measured again, perhaps otherwise, by a run that goes on from here.
-        save_checkpoint(folder / CHECKPOINT, model, optimizer, asdict(place))
+        save_checkpoint(folder / CHECKPOINT, trained, asdict(place))
     choice = PrecisionChoice(**place.precision)
     saved_at = time.monotonic()
     per_epoch = steps_per_epoch(len(rows), plan)
     total = per_epoch * plan.epochs
     while place.step < total and not _finished(place, plan):
         epoch = place.step // per_epoch
-        for indices in _epoch_steps(runner.lengths, plan, epoch)[place.step % per_epoch :]:
+        for indices in _epoch_steps(stepper.lengths, plan, epoch)[place.step % per_epoch :]:
             started = time.monotonic()
             _set_learning_rate(optimizer, plan, place.step, total)
-            step_loss = runner.step(optimizer, indices, choice.precision, plan.max_grad_norm)
+            step_loss = stepper.step(optimizer, indices, choice.precision, plan.max_grad_norm)
+            if average is not None:
+                average.update_parameters(model)
             place.count(step_loss, len(indices), time.monotonic() - started)
             if place.step % per_epoch % evaluation_interval(per_epoch) == 0:  # an epoch's end counts: 0 % n is 0
-                _evaluate(model, evaluate, choice.precision, place, per_epoch, folder)
+                _evaluate(trained.judged, evaluate, choice.precision, place, per_epoch, folder)
             if saved_at + plan.checkpoint_seconds <= time.monotonic() or place.step % per_epoch == 0:
-                save_checkpoint(folder / CHECKPOINT, model, optimizer, asdict(place))
+                save_checkpoint(folder / CHECKPOINT, trained, asdict(place))
                 saved_at = time.monotonic()
             on_step(_progress(place, total, step_loss))
             if _finished(place, plan):
@@ -162,64 +178,18 @@ def evaluation_interval(per_epoch: int) -> int:
     return math.ceil(per_epoch / max(1, round(per_epoch / 1000)))
 
 
-class _Runner:
-    """One optimizer step over rows that may not fit into memory at once."""
+def _rehearsal(stepper: Stepper, plan: Plan) -> Callable[[Precision], None]:
+    """A step of the first epoch's median length, to be timed; it leaves no gradients and moves no weights."""
+    lengths = stepper.lengths
+    by_size = sorted(_epoch_steps(lengths, plan, 0), key=lambda s: max(lengths[i] for i in s))
+    typical = by_size[len(by_size) // 2]
 
-    def __init__(
-        self,
-        model: TextModel,
-        rows: Sequence[Tokens],
-        targets: Tensor,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        budget_tokens: int,
-        pad_id: int,
-        device: torch.device,
-    ) -> None:
-        self.model, self.rows, self.targets, self.loss = model, rows, targets, loss
-        self.budget_tokens, self.pad_id, self.device = budget_tokens, pad_id, device
-        self.lengths = [len(row) for row in rows]
-        self.longest = max(self.lengths)
+    def once(precision: Precision) -> None:
+        stepper.model.train()
+        stepper.gradients(typical, precision)
+        stepper.model.zero_grad(set_to_none=True)
 
-    def step(
-        self, optimizer: torch.optim.Optimizer, indices: NDArray[np.int64], precision: Precision, max_norm: float
-    ) -> float:
-        """Gradients of the mean loss over `indices`, clipped, applied; returns that loss."""
-        optimizer.zero_grad(set_to_none=True)
-        self.model.train()
-        total = self.gradients(indices, precision)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm, foreach=True)
-        optimizer.step()
-        return total
-
-    def gradients(self, indices: NDArray[np.int64], precision: Precision) -> float:
-        """Add the gradients of the mean loss over `indices`, in pieces of at most the token budget."""
-        lengths = [self.lengths[i] for i in indices]
-        total = 0.0
-        for piece in token_batches(lengths, budget_tokens=self.budget_tokens, max_length=self.longest):
-            chosen = indices[piece]
-            width = padded_length(max(self.lengths[i] for i in chosen), limit=self.longest)
-            arrays = pad([self.rows[i] for i in chosen], pad_id=self.pad_id, length=width)
-            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-            with autocast(precision, self.device):
-                logits = self.model(**inputs)
-            wanted = self.targets[torch.from_numpy(chosen)].to(self.device)
-            loss = self.loss(logits, wanted).sum() / len(indices)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        return total
-
-    def rehearse(self, plan: Plan) -> Callable[[Precision], None]:
-        """A step of the first epoch's median length, to be timed; it leaves no gradients and moves no weights."""
-        steps = _epoch_steps(self.lengths, plan, 0)
-        by_size = sorted(steps, key=lambda s: max(self.lengths[i] for i in s))
-        typical = by_size[len(by_size) // 2]
-
-        def once(precision: Precision) -> None:
-            self.model.train()
-            self.gradients(typical, precision)
-            self.model.zero_grad(set_to_none=True)
-
-        return once
+    return once
 
 
 def _epoch_steps(lengths: Sequence[int], plan: Plan, epoch: int) -> list[NDArray[np.int64]]:
@@ -228,11 +198,11 @@ def _epoch_steps(lengths: Sequence[int], plan: Plan, epoch: int) -> list[NDArray
     return [np.concatenate(batches[i : i + plan.accumulate]) for i in groups]
 
 
-def _resume(folder: Path, fingerprint: str, model: TextModel, optimizer: torch.optim.Optimizer) -> _Place | None:
+def _resume(folder: Path, fingerprint: str, state: State) -> _Place | None:
     found = read_place(folder / CHECKPOINT)
     if found is None or found["fingerprint"] != fingerprint:
         return None
-    load_checkpoint(folder / CHECKPOINT, model, optimizer)
+    load_checkpoint(folder / CHECKPOINT, state)
     return _Place(**found)
 
 
@@ -257,7 +227,7 @@ def _evaluate(
 def _set_learning_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int, total: int) -> None:
     factor = linear_schedule(step, steps=total, warmup_steps=math.ceil(plan.warmup * total))
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate * factor
+        group["lr"] = plan.learning_rate * group["lr_factor"] * factor
 
 
 def _outcome(place: _Place, choice: PrecisionChoice, total: int) -> Fit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -9,21 +11,39 @@ from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel
 
 
-def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
-    """Trainable parameters in two groups: decayed matrices, and biases and norms without decay.
+def parameter_groups(model: TextModel, *, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+    """Trainable parameters in groups: decayed matrices apart from biases and norms, and one such pair for each depth.
 
-    Biases and norm weights are the one-dimensional parameters (Devlin et al. 2019 exclude them by name).
+    Biases and norm weights are the one-dimensional parameters (Devlin et al. 2019 exclude them by name). A group's
+    `lr_factor` is `layer_decay` to the power of its distance from the head (Howard and Ruder 2018): 0 above the layers,
+    1 for the last of them, and so on down to the embeddings.
     """
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    distances = _distances(model) if layer_decay != 1 else {}
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            distance, decays = distances.get(id(parameter), 0), parameter.ndim > 1
+            fresh = {
+                "params": [],
+                "weight_decay": weight_decay if decays else 0.0,
+                "lr_factor": layer_decay**distance,
+            }
+            groups.setdefault((distance, decays), fresh)["params"].append(parameter)
+    return list(groups.values())
 
 
-def make_optimizer(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+def _distances(model: TextModel) -> dict[int, int]:
+    """How many layers lie between each parameter, by its `id`, and the head."""
+    layers = encoder_layers(model)
+    below = [*reversed(layers), model.encoder.embeddings]
+    return {id(p): distance for distance, part in enumerate(below, start=1) for p in part.parameters()}
+
+
+def make_optimizer(
+    model: TextModel, *, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019), fused: on CPUs a fifth of the default's time a step."""
-    groups = parameter_groups(model, weight_decay=weight_decay)
+    groups = parameter_groups(model, weight_decay=weight_decay, layer_decay=layer_decay)
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 

@@ -1,0 +1,66 @@
+"""What `limbeck train` says while it works: the data, the bar, the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from limbeck.console import progress_bar, say
+from limbeck.tasks import AnyTask
+from limbeck.training.fine_tune import FineTuned
+from limbeck.training.loop import Plan, Progress, steps_per_epoch
+from limbeck.training.prepare import Prepared, label_counts
+
+IMBALANCE = 5  # labels whose counts differ by more than this factor are called uneven
+
+
+def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
+    """The labels with their counts, and the lengths of the texts."""
+    counts = label_counts(task, prepared.train.targets)
+    if counts:
+        rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        shown = ", ".join(f"{label} {n:,}" for label, n in list(counts.items())[:8])
+        yield f"{len(counts)} labels: {shown}{', …' if len(counts) > 8 else ''}"
+        if counts[commonest] > IMBALANCE * max(1, counts[rarest]):
+            yield (
+                f"uneven labels: {commonest!r} has {counts[commonest]:,} rows, {rarest!r} {counts[rarest]:,}; "
+                "--balance-labels would weigh them alike"
+            )
+    lengths = prepared.lengths
+    yield (
+        f"tokens a text: mean {lengths.mean:.0f}, 99 % up to {lengths.p99}, longest {lengths.longest}; "
+        f"max_tokens {prepared.max_tokens} ({prepared.truncated:,} of {len(prepared.train.rows):,} training rows cut)"
+    )
+
+
+def outcome_lines(tuned: FineTuned) -> Iterator[str]:
+    """The precision, the best evaluation, and the scores of the fp32 model."""
+    fitted = tuned.fit
+    chosen = fitted.precision
+    measured = f" (a step took {chosen.fp32_ms:.0f} ms in fp32, {chosen.bf16_ms:.0f} ms in bf16)"
+    yield f"trained in {chosen.precision}{measured if chosen.fp32_ms else ''}, {fitted.rows_per_second:.0f} rows/s"
+    early = ", stopped early" if fitted.stopped_early else ""
+    yield f"best dev {tuned.task.metric} {fitted.best.score:.4f} after epoch {fitted.best.epoch:.1f}{early}"
+    for split, values in tuned.scores.items():
+        yield f"fp32 on {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+@contextmanager
+def training_bar(plan: Plan, rows: int, task: AnyTask) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar that also prints each evaluation as a line; yields what `fit` calls at each step."""
+    with progress_bar("steps", plan.epochs * steps_per_epoch(rows, plan)) as update:
+        said = 0
+
+        def on_step(now: Progress) -> None:
+            nonlocal said
+            for evaluation in now.evaluations[said:]:
+                say(
+                    f"  epoch {evaluation.epoch:.1f}: loss {evaluation.loss:.4f}, "
+                    f"dev {task.metric} {evaluation.score:.4f}, {now.rows_per_second:.0f} rows/s"
+                )
+            said = len(now.evaluations)
+            best = max((e.score for e in now.evaluations), default=None)
+            score = "" if best is None else f" · best {task.metric} {best:.4f}"
+            update(now.step, f"loss {now.loss:.3f} · {now.rows_per_second:.0f} rows/s{score}")
+
+        yield on_step

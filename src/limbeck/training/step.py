@@ -1,0 +1,98 @@
+"""One optimizer step: gradients of the mean loss over a batch that may not fit into memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limbeck.nn.losses import RowLoss
+from limbeck.nn.model import TextModel
+from limbeck.nn.precision import Precision, autocast
+from limbeck.text import Tokens, pad, padded_length, token_batches
+from limbeck.training.adversarial import Adversary, adversarial_backward
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a step minimises: one loss a row from logits and targets, and what is asked of it beside.
+
+    With a `divergence` each row is read twice under different dropout, and `r_drop` times the divergence of the two
+    answers is added to their mean loss (R-Drop, Liang et al. 2021). With an `adversary` the loss under the embeddings
+    that it moved is added.
+    """
+
+    loss: RowLoss
+    divergence: RowLoss | None = None
+    r_drop: float = 0.0
+    adversary: Adversary | None = None
+
+
+class Stepper:
+    """Takes the optimizer steps of one training over its rows."""
+
+    def __init__(
+        self,
+        model: TextModel,
+        rows: Sequence[Tokens],
+        targets: Tensor,
+        objective: Objective,
+        *,
+        budget_tokens: int,
+        pad_id: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.rows, self.targets, self.objective = model, rows, targets, objective
+        self.budget_tokens, self.pad_id, self.device = budget_tokens, pad_id, device
+        self.lengths = [len(row) for row in rows]
+        self.longest = max(self.lengths)
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, indices: NDArray[np.int64], precision: Precision, max_norm: float
+    ) -> float:
+        """Gradients of the mean loss over `indices`, clipped, applied; returns that loss."""
+        optimizer.zero_grad(set_to_none=True)
+        self.model.train()
+        total = self.gradients(indices, precision)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm, foreach=True)
+        optimizer.step()
+        return total
+
+    def gradients(self, indices: NDArray[np.int64], precision: Precision) -> float:
+        """Add the gradients of the mean loss over `indices`, in pieces of at most the token budget."""
+        lengths = [self.lengths[i] for i in indices]
+        total = 0.0
+        for piece in token_batches(lengths, budget_tokens=self.budget_tokens, max_length=self.longest):
+            chosen = indices[piece]
+            width = padded_length(max(self.lengths[i] for i in chosen), limit=self.longest)
+            arrays = pad([self.rows[i] for i in chosen], pad_id=self.pad_id, length=width)
+            inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+            wanted = self.targets[torch.from_numpy(chosen)].to(self.device)
+            total += self._backward(inputs, wanted, len(indices), precision)
+        return total
+
+    def _backward(self, inputs: dict[str, Tensor], wanted: Tensor, rows: int, precision: Precision) -> float:
+        """Add the gradients of one piece of a batch of `rows`; returns the piece's share of the loss."""
+
+        def loss_of() -> Tensor:
+            with autocast(precision, self.device):
+                return self._row_losses(inputs, wanted).sum() / rows
+
+        if self.objective.adversary is not None:
+            embeddings = self.model.encoder.get_input_embeddings()
+            return float(adversarial_backward(embeddings, loss_of, self.objective.adversary).detach())
+        loss = loss_of()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _row_losses(self, inputs: dict[str, Tensor], wanted: Tensor) -> Tensor:
+        loss, divergence = self.objective.loss, self.objective.divergence
+        if divergence is None:
+            return loss(self.model(**inputs), wanted)
+        twice = {name: torch.cat([tensor, tensor]) for name, tensor in inputs.items()}
+        first, second = self.model(**twice).chunk(2)
+        return (loss(first, wanted) + loss(second, wanted)) / 2 + self.objective.r_drop * divergence(first, second)

@@ -1,8 +1,9 @@
 """Rows a second on many texts: `limbeck.load(...).predict` beside `transformers.pipeline(batch_size=32)`.
 
-    python benchmarks/predict_batch.py BUNDLE DATA [ROWS]
+    python benchmarks/predict_batch.py BUNDLE DATA [ROWS] [MAX_TOKENS]
 
-Same bundle, same rows in the same order, one process; the pipeline runs fp32 PyTorch, ours the chosen variant.
+Same bundle, same rows in the same order, one process; the pipeline runs fp32 PyTorch, ours the chosen variant. Both
+read at most MAX_TOKENS of a text, by default what the model was trained with.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from transformers import pipeline
 import limbeck
 
 
-def main(bundle: str, data: str, rows: str = "5000") -> None:
+def main(bundle: str, data: str, rows: str = "5000", max_tokens: str | None = None) -> None:
     """Predict the rows with both and print rows a second, agreement and accuracy."""
     texts, labels = texts_and_labels(Path(data), int(rows))
-    predictor = limbeck.load(bundle)
+    predictor = limbeck.load(bundle, max_tokens=int(max_tokens) if max_tokens else None)
     predictor.predict(texts[:32])
     start = time.perf_counter()
     ours = [result.label for result in predictor.predict(texts)]  # type: ignore[union-attr]
@@ -41,7 +42,8 @@ def main(bundle: str, data: str, rows: str = "5000") -> None:
     }
     ratio = their_seconds / our_seconds
     show(
-        f"{count} texts, {predictor.variant.name} against the fp32 pipeline in batches of 32",
+        f"{count} texts of at most {predictor.model.max_tokens} tokens, {predictor.variant.name} against the fp32 "
+        "pipeline in batches of 32",
         ["program", "rows/s", "accuracy"],
         [
             [f"limbeck {predictor.variant.name}", count / our_seconds, accuracy["limbeck"]],

@@ -142,7 +142,7 @@ FLAGS = {
     "pooling": Bad(f"{TRAIN} --pooling max", ("max", "pooler", "cls", "mean")),
     "task": Bad(f"{TRAIN} --task guess", ("guess", "classify", "multilabel", "regress")),
     "no number": Bad(f"{TRAIN} --batch many", ("--batch", "many")),
-    "train_last": Bad(f"{TRAIN} --train-last 9", ("--train-last 9: the encoder has 2 layers",)),
+    "train_last": Bad(f"{TRAIN} --train-last 9", ("--train-last 9: expected 0 to 2, the layers of this encoder",)),
     "attack": Bad(f"{TRAIN} --adversarial vat", ("vat", "fgm", "pgd")),
     "smoothed numbers": Bad(
         f"{TRAIN} --label-smoothing 0.1",
@@ -170,7 +170,8 @@ FLAGS = {
 }
 BASES = {
     "no such folder": Bad(
-        TRAIN.replace("{base}", "./nowhere"), ("nowhere has no config.json; expected a Hugging Face model folder",)
+        TRAIN.replace("{base}", "./nowhere"),
+        ("no encoder at './nowhere': expected a hub id, or a Hugging Face model folder", "nowhere is no folder"),
     ),
     "no model folder": Bad(TRAIN.replace("{base}", "."), ("has no config.json",)),
     "no such package": Bad(
@@ -186,8 +187,8 @@ BASES = {
     ),
 }
 BUNDLES = {
-    "missing": Bad("predict nowhere x", ("nowhere: no such folder; expected a bundle written by `limbeck build`",)),
-    "a file": Bad("predict in.csv x", ("in.csv: no such folder; expected a bundle",)),
+    "missing": Bad("predict nowhere x", ("nowhere does not exist; expected a folder written by `limbeck build`",)),
+    "a file": Bad("predict in.csv x", ("in.csv is a file; expected a folder",)),
     "no bundle": Bad(
         "verify out", ("out has no limbeck.json", "not a model folder"), {"out": lambda path: path.mkdir()}
     ),
@@ -196,7 +197,7 @@ BUNDLES = {
     "cut off": Bad("verify own", ("own is not whole", "model.safetensors", "Copy the bundle again"), {"own": truncate}),
     "a file lost": Bad(
         "predict own x",
-        ("own is not whole. missing: tokenizer.json",),
+        ("own is not whole, files are missing: tokenizer.json",),
         {"own": lambda path: (path / "tokenizer.json").unlink()},
     ),
     "broken manifest": Bad(

@@ -120,8 +120,8 @@ def test_missing_and_damaged_files_are_all_named_at_once(folder: Path) -> None:
     with pytest.raises(BundleError) as raised:
         read_bundle(folder)
     message = str(raised.value)
-    assert "missing: config.json;" in message
-    assert "(damaged or edited): model.safetensors, onnx/model.onnx" in message
+    assert "files are missing: config.json;" in message
+    assert "files were damaged or edited after they were written: model.safetensors, onnx/model.onnx" in message
     assert str(folder) in message
 
 
@@ -133,10 +133,10 @@ def test_a_file_replaced_by_a_folder_is_missing(folder: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"no such folder.*limbeck build"):
+    with pytest.raises(BundleError, match=r"does not exist; expected a folder written by `limbeck build`"):
         read_bundle(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
-    with pytest.raises(BundleError, match="no such folder"):
+    with pytest.raises(BundleError, match=r"file is a file; expected a folder"):
         read_bundle(tmp_path / "file")
 
 

@@ -39,6 +39,7 @@ RANKS = {
 }
 # What may be imported of one's own rank.
 ASIDE = {
+    "data": {"tasks"},
     "nn": {"bundle"},
     "engines": {"bundle"},
     "predictor": {"bundle", "engines"},

@@ -172,6 +172,6 @@ def test_variants(classify_bundle: Path, predictor: Predictor) -> None:
 def test_a_file_that_is_no_graph(own_bundle: Path) -> None:
     (own_bundle / "onnx/model.onnx").write_bytes(b"not a graph")
     with pytest.raises(
-        BundleError, match=r"is not whole\. not what was written \(damaged or edited\): onnx/model.onnx"
+        BundleError, match=r"is not whole, files were damaged or edited after they were written: onnx/model.onnx"
     ):
         limbeck.load(own_bundle)

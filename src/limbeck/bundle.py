@@ -141,10 +141,10 @@ def read_bundle(folder: str | Path) -> Bundle:
             missing.append(name)
         elif sha256_of(folder / name) != wanted:
             damaged.append(name)
-    problems = [f"missing: {', '.join(missing)}"] * bool(missing)
-    problems += [f"not what was written (damaged or edited): {', '.join(damaged)}"] * bool(damaged)
+    problems = [f"files are missing: {', '.join(missing)}"] * bool(missing)
+    problems += [f"files were damaged or edited after they were written: {', '.join(damaged)}"] * bool(damaged)
     if problems:
-        raise BundleError(f"{folder} is not whole. {'; '.join(problems)}. Copy the bundle again, or build it anew.")
+        raise BundleError(f"{folder} is not whole, {'; '.join(problems)}. Copy the bundle again, or build it anew.")
     return bundle
 
 
@@ -152,7 +152,8 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a bundle, its files unchecked. Raises `BundleError` where there is none that can be read."""
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise BundleError(f"{folder}: no such folder; expected a bundle written by `limbeck build` or `limbeck train`")
+        found = "is a file" if folder.exists() else "does not exist"
+        raise BundleError(f"{folder} {found}; expected a folder written by `limbeck build` or `limbeck train`")
     if not path.is_file():
         what = "a plain model folder" if (folder / "config.json").is_file() else "not a model folder"
         raise BundleError(f"{folder} has no {MANIFEST}, so it is no bundle ({what}): write one with `limbeck build`")

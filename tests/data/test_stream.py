@@ -33,7 +33,7 @@ def test_all_bad_rows_are_said_at_once(write: Write) -> None:
         "2 rows cannot be used:",
         "  a.csv, line 3: the text in 'text' is empty",
         "  a.csv, line 5: expected 2 fields, got 3",
-        "Mend them, or pass `--skip-bad-rows` to go on without them.",
+        "Mend what is said above, or pass `--skip-bad-rows` to go on without such rows.",
     ]
 
 

@@ -30,7 +30,7 @@ def test_a_package_that_carries_weights(package: Path) -> None:
 
 
 def test_a_package_without_such_a_folder(package: Path) -> None:
-    with pytest.raises(BaseModelError, match=r"package:limbeck_test_weights/other.*no config\.json"):
+    with pytest.raises(BaseModelError, match=r"no encoder at 'package:limbeck_test_weights/other'.*is no folder"):
         resolve_base("package:limbeck_test_weights/other")
     with pytest.raises(BaseModelError, match=r"no config\.json"):
         resolve_base("package:limbeck_test_weights")
@@ -52,7 +52,7 @@ def test_a_folder(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "a/b/c"])
 def test_a_folder_that_is_not_there(name: str) -> None:
-    with pytest.raises(BaseModelError, match=r"no config\.json; expected a Hugging Face model folder"):
+    with pytest.raises(BaseModelError, match=r"no encoder at .*expected a hub id, or .* folder, and .* is no folder"):
         resolve_base(name)
 
 

@@ -107,7 +107,7 @@ def test_training_the_last_layers_and_the_head(make_model: MakeModel, train_last
 
 @pytest.mark.parametrize("train_last", [-1, 3])
 def test_more_layers_than_there_are(make_model: MakeModel, train_last: int) -> None:
-    with pytest.raises(UsageError, match=f"--train-last {train_last}: the encoder has 2 layers"):
+    with pytest.raises(UsageError, match=f"--train-last {train_last}: expected 0 to 2, the layers"):
         freeze(make_model(), train_last=train_last)
 
 

@@ -6,7 +6,7 @@ is said at once, with the file and the line of each.
 
 from __future__ import annotations
 
-from limbeck.data.records import Columns, Dataset, InputRow, Label, Splits
+from limbeck.data.records import Columns, Dataset, InputRow, Splits
 from limbeck.data.splits import load_labelled, load_splits
 from limbeck.data.stream import check_input, stream_input
 
@@ -14,7 +14,6 @@ __all__ = [
     "Columns",
     "Dataset",
     "InputRow",
-    "Label",
     "Splits",
     "check_input",
     "load_labelled",

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from limbeck.data.records import Label
+from limbeck.tasks import Label
 
 REGRESS_STRATA = 10
 

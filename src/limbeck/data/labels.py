@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from limbeck.data.problems import RowProblem
-from limbeck.data.records import Columns, Label
+from limbeck.data.records import Columns
 from limbeck.data.values import label_name, names, parse_list
 from limbeck.errors import UsageError
+from limbeck.tasks import Label
 
 TASKS = ("classify", "multilabel", "regress")
 # More distinct integers than this are amounts, not classes.

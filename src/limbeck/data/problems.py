@@ -13,7 +13,7 @@ from limbeck.data.records import Record, Table
 from limbeck.errors import DataError
 
 SHOWN = 20
-REMEDY = "Mend them, or pass `--skip-bad-rows` to go on without them."
+REMEDY = "Mend what is said above, or pass `--skip-bad-rows` to go on without such rows."
 
 
 class RowProblem(Exception):

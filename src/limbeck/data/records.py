@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-Label = str | float | tuple[str, ...]
-"""What a row is labelled with: `classify`, `regress`, `multilabel`."""
+from limbeck.tasks import Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from limbeck.data.columns import Roles
 from limbeck.data.labels import check_known, convert
 from limbeck.data.problems import BadRows, RowProblem
-from limbeck.data.records import Columns, Dataset, Label, Record, Table
+from limbeck.data.records import Columns, Dataset, Record, Table
 from limbeck.data.values import read_label, read_texts
 from limbeck.errors import DataError
+from limbeck.tasks import Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ def resolve_base(name: str) -> str:
         if not folder.exists() and not name.startswith((".", "/", "~")) and name.count("/") <= 1:
             return name  # a hub id
     if not (folder / "config.json").is_file():
-        raise BaseModelError(f"{name}: {folder} has no config.json; expected a Hugging Face model folder")
+        raise BaseModelError(
+            f"no encoder at {name!r}: expected a hub id, or a Hugging Face model folder, and {folder.resolve()} "
+            f"{'has no config.json' if folder.is_dir() else 'is no folder'}"
+        )
     return str(folder)
 
 

@@ -12,6 +12,7 @@ from limbeck.tasks.results import Reading, Result
 
 Logits = NDArray[np.float32]
 Label = str | float | tuple[str, ...]
+"""What a row is labelled with: `classify`, `regress`, `multilabel`."""
 
 
 class Task(Protocol):

@@ -65,7 +65,7 @@ def freeze(model: TextModel, *, embeddings: bool = False, train_last: int | None
     if train_last is not None:
         layers = encoder_layers(model)
         if not 0 <= train_last <= len(layers):
-            raise UsageError(f"--train-last {train_last}: the encoder has {len(layers)} layers")
+            raise UsageError(f"--train-last {train_last}: expected 0 to {len(layers)}, the layers of this encoder")
         for layer in layers[: len(layers) - train_last]:
             layer.requires_grad_(False)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

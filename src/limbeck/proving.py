@@ -65,14 +65,17 @@ def prove(
         length = pad_to or max(len(row) for row in rows)
         return engine.run(pad(rows, pad_id=model.pad_id, length=length))
 
+    logits = held_out_logits(engine, held_out, task, model)
     return certify(
         variant=candidate.name,
         engine=candidate.engine,
         precision=candidate.precision,
         reference_logits=reference,
-        logits=held_out_logits(engine, held_out, task, model),
+        logits=logits,
         predictions=task.predictions,
-        metric=lambda logits, rows: task.score(logits[rows].astype(np.float32), held_out.targets[rows]),
+        reference_evidence=task.evidence(reference, held_out.targets),
+        evidence=task.evidence(logits, held_out.targets),
+        metric=task.metric_of,
         metric_name=task.metric,
         max_drop_points=max_drop,
         data_sha256=held_out.sha256,

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from limbeck.errors import CheckFailed
-from limbeck.measure.bootstrap import IndexArray, paired_bootstrap
+from limbeck.measure.bootstrap import paired_bootstrap
 from limbeck.measure.latency import Speed
 from limbeck.measure.machine import Machine
 from limbeck.measure.parity import ChangedRow, FloatArray, Parity, Predictions, Stability, compare
@@ -85,7 +86,9 @@ def certify(
     reference_logits: FloatArray,
     logits: FloatArray,
     predictions: Predictions | None,
-    metric: Callable[[FloatArray, IndexArray], float],
+    reference_evidence: npt.NDArray[np.float64],
+    evidence: npt.NDArray[np.float64],
+    metric: Callable[[npt.NDArray[np.float64]], float],
     metric_name: str,
     max_drop_points: float,
     data_sha256: str,
@@ -101,9 +104,9 @@ def certify(
 ) -> Certificate:
     """Measure a variant's logits against the reference's, both `[rows, ...]` of the same held-out rows.
 
-    `metric(logits, indices)` is the task's metric on the rows that `indices` name, with repetitions; more
-    must be better. `predictions` and `name` are those of `compare`. The variant holds if its drop, not the
-    end of the drop's interval, is within `max_drop_points`.
+    The evidence is what each row has to say on the metric, `[rows, n]`; `metric` takes any choice of such rows,
+    repetitions included, and more must be better. `predictions` and `name` are those of `compare`. The variant
+    holds if its drop, not the end of the drop's interval, is within `max_drop_points`.
 
     Raises:
         UsageError: there is no row, or the logits' shapes differ.
@@ -111,12 +114,11 @@ def certify(
 
     """
     parity = compare(reference_logits, logits, predictions=predictions, name=name, worst=worst)
-    everything = np.arange(parity.rows, dtype=np.intp)
-    reference = float(metric(reference_logits, everything))
-    value = float(metric(logits, everything))
+    reference = float(metric(reference_evidence))
+    value = float(metric(evidence))
     _require_finite(variant, _measured(parity, stability, metric_name, reference, value))
     drop_interval = paired_bootstrap(
-        lambda indices: (metric(reference_logits, indices), metric(logits, indices)),
+        lambda indices: (metric(reference_evidence[indices]), metric(evidence[indices])),
         parity.rows,
         resamples=resamples,
         seed=seed,

@@ -46,8 +46,14 @@ class Task(Protocol):
     def predictions(self, logits: Logits) -> list[Hashable]:
         """What is answered, one comparable value a row: two models agree on a row where these are equal."""
 
+    def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
+        """What each row has to say on the metric, `[rows, n]`: a bootstrap draws rows of it, and decodes only once."""
+
+    def metric_of(self, evidence: NDArray[np.float64]) -> float:
+        """The task's metric, in its own unit (0 to 1), over the rows of `evidence`."""
+
     def score(self, logits: Logits, targets: NDArray[np.generic]) -> float:
-        """The task's metric, in its own unit (0 to 1)."""
+        """`metric_of` the `evidence`."""
 
     def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
         """The metric first, then what else is customary for the task."""

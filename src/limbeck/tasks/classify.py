@@ -57,9 +57,17 @@ class Classify(msgspec.Struct, frozen=True, tag="classify", tag_field="name"):
         """The likeliest label of each row."""
         return [self.labels[i] for i in np.argmax(logits, axis=1)]
 
+    def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Whether each row is right, `[rows, 1]`."""
+        return np.asarray(np.argmax(logits, axis=1) == targets, dtype=np.float64)[:, None]
+
+    def metric_of(self, evidence: NDArray[np.float64]) -> float:
+        """Accuracy."""
+        return float(evidence.mean())
+
     def score(self, logits: Logits, targets: NDArray[np.generic]) -> float:
         """Accuracy."""
-        return float(np.mean(np.argmax(logits, axis=1) == targets))
+        return self.metric_of(self.evidence(logits, targets))
 
     def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
         """Accuracy and macro F1; with two labels also the F1 of each (`f1_LABEL`)."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from limbeck.tasks.base import Label, Logits
 from limbeck.tasks.calibration import binary_cross_entropy, fit_temperature, fit_thresholds, sigmoid
-from limbeck.tasks.metrics import macro_f1, micro_f1
+from limbeck.tasks.metrics import f1_of_counts, macro_f1
 from limbeck.tasks.results import MultiLabelling, Reading, Result
 
 
@@ -68,15 +68,25 @@ class MultiLabel(msgspec.Struct, frozen=True, tag="multilabel", tag_field="name"
         """The labels given to each row, joined by commas."""
         return [", ".join(self.labels[i] for i in np.flatnonzero(row)) for row in self.given(logits)]
 
+    def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
+        """The labels of each row that are given and right, given, and right, `[rows, 3]`."""
+        given, wanted = self.given(logits), np.asarray(targets > 0.5)  # type: ignore[operator]
+        counts = [(given & wanted).sum(axis=1), given.sum(axis=1), wanted.sum(axis=1)]
+        return np.stack(counts, axis=1).astype(np.float64)
+
+    def metric_of(self, evidence: NDArray[np.float64]) -> float:
+        """Micro F1 at the labels' thresholds."""
+        return f1_of_counts(evidence)
+
     def score(self, logits: Logits, targets: NDArray[np.generic]) -> float:
         """Micro F1 at the labels' thresholds."""
-        return micro_f1(self.given(logits), targets > 0.5)  # type: ignore[operator]
+        return self.metric_of(self.evidence(logits, targets))
 
     def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
         """Micro F1, macro F1, and the share of rows whose whole label set is right."""
         given, wanted = self.given(logits), np.asarray(targets > 0.5)  # type: ignore[operator]
         return {
-            "micro_f1": micro_f1(given, wanted),
+            "micro_f1": self.score(logits, targets),
             "macro_f1": macro_f1(given, wanted),
             "exact_match": float(np.mean(np.all(given == wanted, axis=1))),
         }

@@ -52,9 +52,17 @@ class Regress(msgspec.Struct, frozen=True, tag="regress", tag_field="name"):
         """None for every row: a number has no label that could change; the logit difference says it all."""
         return [None] * len(logits)
 
+    def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
+        """The number given and the number wanted, `[rows, 2]`."""
+        return np.stack([logits[:, 0].astype(np.float64), targets.astype(np.float64)], axis=1)
+
+    def metric_of(self, evidence: NDArray[np.float64]) -> float:
+        """Spearman's rank correlation."""
+        return spearman(evidence[:, 0], evidence[:, 1])
+
     def score(self, logits: Logits, targets: NDArray[np.generic]) -> float:
         """Spearman's rank correlation."""
-        return spearman(logits[:, 0].astype(np.float64), targets.astype(np.float64))
+        return self.metric_of(self.evidence(logits, targets))
 
     def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
         """Spearman's and Pearson's correlation, mean absolute error and root mean squared error."""

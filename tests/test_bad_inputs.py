@@ -151,12 +151,13 @@ FLAGS = {
     ),
     "out exists": Bad(
         TRAIN,
-        ("out exists and was made with other arguments", "choose another --out, or replace it with --overwrite"),
-        {"in.csv": GOOD, "out": lambda path: path.mkdir()},
+        ("out exists and is no bundle that was trained here: choose another --out",),
+        {"in.csv": GOOD, "out": "the notes of last year"},
     ),
     "variant": Bad(
         "predict {model} x --variant int4", ("has no variant 'int4': expected one of onnx-fp32, onnx-int8",)
     ),
+    "a file as a text": Bad("predict {model} in.csv", ("in.csv is a file: name it with --input in.csv",)),
     "texts and input": Bad(
         "predict {model} x --input in.csv", ("texts as arguments or a file with --input, not both",)
     ),

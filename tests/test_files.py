@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_block_that_writes_nothing_does_not_pass_for_success(tmp_path: Path) -
     with pytest.raises(FileNotFoundError), replace_when_written(path):
         pass
     assert path.read_text() == "old"
+
+
+def test_the_mode_is_that_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with replace_when_written(tmp_path / "file") as beside:
+            beside.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
 def test_text_is_written_as_utf_8_without_any_change(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Predictor:
     def _split(self, texts: Sequence[Text]) -> tuple[list[str], list[str] | None]:
         if isinstance(texts, str):
             raise UsageError("predict takes a list of texts, not one string: predict([text])")
-        expected = "a (text, pair) tuple" if self.model.pair else "a string"
+        reads, expected = ("pairs", "a (text, pair) tuple") if self.model.pair else ("single texts", "a string")
         firsts, seconds, wrong = [], [], []
         for number, item in enumerate(texts, start=1):
             if self.model.pair and isinstance(item, tuple | list) and len(item) == 2:
@@ -77,8 +77,8 @@ class Predictor:
             firsts.append(first)
             seconds.append(second)
         if wrong:
-            more = f" and {len(wrong) - 20} more" if len(wrong) > 20 else ""
-            raise UsageError(f"each text must be {expected} that is not empty: {'; '.join(wrong[:20])}{more}")
+            shown = "; ".join(wrong[:20]) + (f" and {len(wrong) - 20} more" if len(wrong) > 20 else "")
+            raise UsageError(f"this model reads {reads}: each text must be {expected} that is not empty: {shown}")
         return firsts, seconds if self.model.pair else None
 
 

@@ -13,6 +13,11 @@ from limbeck.measure import Certificate
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.verify import Verification
 
+LEGEND = (
+    "drop: lost against fp32 PyTorch on the same rows, in points (hundredths) with its 95 % interval; changed: other "
+    "answers;\nlogits ±: largest difference from fp32; batch ±: from the text alone, in batches with others\n"
+)
+
 
 def exit_code(result: object) -> int:
     """1 for a verification that does not hold, else 0."""
@@ -53,7 +58,7 @@ def _show_predicted(done: Predicted) -> None:
     rate = done.rows / done.seconds if done.seconds else 0.0
     cut = f", {done.truncated_rows:,} cut" if done.truncated_rows else ""
     windows = f", {done.windowed_rows:,} read in windows" if done.windowed_rows else ""
-    skipped = f", {done.skipped_rows:,} bad rows left out" if done.skipped_rows else ""
+    skipped = f", left out as bad: {done.skipped_rows:,}" if done.skipped_rows else ""
     if done.rows > 20 or cut or windows or skipped or done.output != STANDARD_OUTPUT:
         say(
             f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant})"
@@ -65,6 +70,8 @@ def _show_bundle(bundle: Bundle) -> None:
     manifest = bundle.manifest
     if manifest.variants or manifest.refused:
         _table(_certificates(manifest), chosen=manifest.chosen)
+    else:
+        sys.stdout.write(f"next: limbeck compress {bundle.folder}, to compile and prove what predict runs\n")
     report = bundle.folder / "report.html"
     if report.exists():
         sys.stdout.write(f"report: {report}\n")
@@ -110,3 +117,11 @@ def _table(certificates: list[tuple[Certificate, str]], *, chosen: str | None) -
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     if chosen:
         sys.stdout.write("* chosen\n")
+    sys.stdout.write(LEGEND)
+    for c, _ in certificates:
+        moved = max(c.stability.batch_changed, c.stability.padding_changed)
+        if moved:
+            sys.stdout.write(
+                f"{c.variant}: {moved} of {c.stability.rows} sampled texts get another answer beside other texts or "
+                "with padding than alone\n"
+            )

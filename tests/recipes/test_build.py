@@ -164,11 +164,27 @@ def test_a_build_of_which_nothing_holds_writes_its_report(own_bundle: Path, buil
     assert "REFUSED" in (own_bundle / "report.html").read_text("utf-8").upper()
 
 
+def test_everybody_may_read_what_was_written(own_bundle: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in own_bundle.rglob("*") if path.is_file()}
+    assert set(modes.values()) == {0o644}, modes
+
+
+def test_a_constant_answer_stands_beside_the_scores(
+    tmp_path: Path, build: Build, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(tmp_path / "good")
+    said = capsys.readouterr().err
+    assert "always answering 'negative' would have accuracy 0.5" in said
+    assert "NO BETTER" not in said
+    build(tmp_path / "bad", epochs=1, learning_rate=1e-9, max_drop=100.0)
+    assert "the model is NO BETTER than that" in capsys.readouterr().err
+
+
 def test_other_arguments_need_overwrite(own_bundle: Path, build: Build) -> None:
     before = files_of(own_bundle)
     with pytest.raises(UsageError) as caught:
         build(own_bundle, epochs=5)
-    assert "was made with other arguments" in str(caught.value)
+    assert "was made with --epochs 4: choose" in str(caught.value)
     assert "choose another --out, or replace it with --overwrite" in str(caught.value)
     assert files_of(own_bundle) == before
     assert [path.name for path in own_bundle.parent.iterdir()] == ["own"]

@@ -194,7 +194,7 @@ def test_bad_rows_are_left_out_on_request(classify_bundle: Path, command: Comman
     source.write_text('{"text": "fine"}\n{"text": ""}\n{"text": "dull"}\n{"text": \n')
     ran = command("predict", classify_bundle, "--input", source, "--output", out, "--skip-bad-rows")
     assert ran.code == 0
-    assert "2 bad rows left out" in ran.err
+    assert "left out as bad: 2" in ran.err
     assert [row["text"] for row in records(out)] == ["fine", "dull"]
     skipped = records(tmp_path / "answers-skipped.jsonl")
     assert [(row["row"], row["file"]) for row in skipped] == [(2, "in.jsonl"), (4, "in.jsonl")]

@@ -91,6 +91,21 @@ def test_a_label_the_model_does_not_know_is_a_bad_row(classify_bundle: Path, new
         limbeck.verify(classify_bundle, data=str(new_rows), threads=1)
 
 
+def test_bad_rows_that_are_left_out_are_counted(
+    classify_bundle: Path,
+    new_rows: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    new_rows.write_text(NEW_ROWS + "what,neither\n,positive\n")
+    assert limbeck.verify(classify_bundle, data=str(new_rows), skip_bad_rows=True, threads=1).rows == 12
+    skipped = f"{new_rows.name}-skipped.jsonl"
+    assert f"left out 2 of 14 rows as bad, written to {skipped}" in capsys.readouterr().err
+    assert len((tmp_path / skipped).read_text().splitlines()) == 2
+
+
 def test_long_texts_follow_the_policy(classify_bundle: Path, new_rows: Path) -> None:
     found = limbeck.verify(classify_bundle, data=str(new_rows), max_tokens=8, on_long="window", threads=1)
     assert (found.on_long, found.rows) == ("window", 12)

@@ -65,16 +65,26 @@ def test_the_temperature_that_spoiled_the_logits_is_found_again(wanted: float) -
     def loss(temperature: float) -> float:
         return cross_entropy(honest * wanted / temperature, targets)
 
-    found = fit_temperature(loss)
+    found = fit_temperature(loss, 10**9)
     assert found == pytest.approx(wanted, rel=0.1)
     exact = minimize_scalar(loss, bounds=(0.1, 10), method="bounded")
     assert loss(found) == pytest.approx(exact.fun, abs=1e-6)
     assert found == pytest.approx(exact.x, rel=0.01)
 
 
+def test_a_few_right_answers_do_not_make_a_model_sure() -> None:
+    logits, targets = np.array([[0.4, 0.0], [0.0, 0.3]] * 10), np.array([0, 1] * 10)  # all right, and hardly so
+
+    def loss(temperature: float) -> float:
+        return cross_entropy(logits / temperature, targets)
+
+    assert fit_temperature(loss, 10**6) == pytest.approx(0.1, rel=0.05)
+    assert 0.2 < fit_temperature(loss, len(targets)) < 1
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_temperature_stays_between_a_tenth_and_ten(sign: int) -> None:
-    found = fit_temperature(lambda temperature: sign * temperature)
+    found = fit_temperature(lambda temperature: sign * 1e3 * temperature, 4000)
     assert 0.1 - 1e-9 <= found <= 10 + 1e-9
     assert found == pytest.approx(0.1 if sign > 0 else 10, rel=1e-6)
 

@@ -11,6 +11,7 @@ from typing import IO
 
 from limbeck.data.records import Record, Table
 from limbeck.errors import DataError
+from limbeck.files import as_usual
 
 SHOWN = 20
 REMEDY = "Mend what is said above, or pass `--skip-bad-rows` to go on without such rows."
@@ -67,6 +68,7 @@ class BadRows:
         if self._beside is not None:
             self._beside.close()
             if kind is None and self._skipped is not None:
+                as_usual(Path(self._beside.name))
                 os.replace(self._beside.name, self._skipped)
             else:
                 os.unlink(self._beside.name)

@@ -69,6 +69,8 @@ class Dataset:
     labels: list[Label]
     rows: list[int]
     """The row numbers in the file they came from."""
+    left_out: int = 0
+    """Bad rows that were set aside on reading."""
 
     def __len__(self) -> int:
         return len(self.texts)

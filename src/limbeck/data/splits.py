@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def load_labelled(
         dataset = to_dataset(rows, task, bad, Known(frozenset(labels), "the model"))
     if not len(dataset):
         raise DataError(f"{source} holds no row that can be used")
-    return dataset
+    return replace(dataset, left_out=bad.count)
 
 
 def _read(splits: Mapping[str, list[Table]], columns: Columns) -> tuple[dict[str, list[Row]], Roles]:

@@ -19,10 +19,12 @@ class OnnxRuntimeEngine:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         """Load `path` to run on `threads` threads; None takes what the CPU quota and affinity allow.
 
-        ONNX Runtime's own default counts the machine's cores and cannot see a container's quota.
+        ONNX Runtime's own default counts the machine's cores and cannot see a container's quota. Its telemetry is
+        switched off.
 
         Raises `BundleError` for a file that ONNX Runtime cannot load.
         """
+        ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or usable_cpus()
         options.inter_op_num_threads = 1

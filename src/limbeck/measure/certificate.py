@@ -23,6 +23,7 @@ from limbeck.measure.parity import ChangedRow, FloatArray, Parity, Predictions, 
 
 # 100 * (0.91 - 0.905) is 0.5000000000000004: rounding must not refuse a variant that just keeps its budget.
 ROUNDING_POINTS = 1e-9
+FEW_ROWS = 200  # below this one changed answer is more than the usual budget of half a point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,10 @@ def compare_certificates(old: Certificate, new: Certificate) -> Recheck:
             f"{new.metric} fell by {new.drop_points:.2f} points, from {new.reference:.4f} to {new.value:.4f}: "
             f"more than the {old.max_drop_points:g} points allowed (the certificate says {old.drop_points:.2f})"
         )
-    return Recheck(failures=tuple(failures), remarks=(*_data_remarks(old, new), *_machine_remarks(old, new)))
+    remarks = [*_data_remarks(old, new), *_machine_remarks(old, new)]
+    if new.rows < FEW_ROWS:
+        remarks.append(f"{new.rows} rows prove little either way: judge by {FEW_ROWS} or more")
+    return Recheck(failures=tuple(failures), remarks=tuple(remarks))
 
 
 def _data_remarks(old: Certificate, new: Certificate) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from limbeck.bundle import Bundle
+from limbeck.console import say
 from limbeck.data import Columns, Dataset, load_labelled, load_splits
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.errors import DataError
@@ -57,4 +58,7 @@ def new_rows(bundle: Bundle, data: str, columns: Columns, *, skip_bad_rows: bool
     named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
     skipped = Path(f"{Path(data).name}-skipped.jsonl") if skip_bad_rows else None
     task = bundle.manifest.task
-    return load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)
+    dataset = load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)
+    if dataset.left_out:
+        say(f"  left out {dataset.left_out:,} of {dataset.left_out + len(dataset):,} rows as bad, written to {skipped}")
+    return dataset

@@ -13,7 +13,7 @@ from pathlib import Path
 from limbeck.data import Columns, InputRow, check_input, stream_input
 from limbeck.data.columns import find_roles
 from limbeck.data.problems import SHOWN, character_problem
-from limbeck.data.sources import open_input
+from limbeck.data.sources import FORMATS, open_input
 from limbeck.data.writers import OutputFormat, format_of, open_writer
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, load
@@ -109,6 +109,7 @@ def predict(
         skipped = check_input(input, columns, skipped=rejects).skipped
         rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
     elif texts and texts != ("-",):
+        _refuse_file_names(texts)
         place, rows = "text", _as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
     else:
         place = "standard input, line"
@@ -125,6 +126,13 @@ def predict(
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, where)
+
+
+def _refuse_file_names(texts: tuple[str, ...]) -> None:
+    """Raise `UsageError` for a text that names a file of data: nobody asks what a file's name says."""
+    named = [text for text in texts if Path(text).suffix in FORMATS and Path(text).is_file()]
+    if named:
+        raise UsageError(f"{named[0]} is a file: name it with --input {named[0]}, or its texts on standard input")
 
 
 def _columns(predictor: Predictor, said: Columns) -> Columns:
@@ -175,7 +183,10 @@ def _as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool
             if (problem := _problem(text, separator if pair else None))
         ]
         if wrong:
-            raise UsageError("; ".join(wrong[:SHOWN]) + (f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)))
+            more = f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
+            raise UsageError(
+                f"{'; '.join(wrong[:SHOWN])}{more}. A file may hold bad rows: --input FILE --skip-bad-rows"
+            )
         for number, text in chunk:
             if not pair:
                 yield InputRow(number, text, None, {"text": text})

@@ -26,6 +26,7 @@ from limbeck.bundle import (
 from limbeck.console import notes, say, stage
 from limbeck.data import Columns, Splits, load_splits
 from limbeck.errors import BundleError, UsageError
+from limbeck.files import as_usual
 from limbeck.measure import usable_cpus
 from limbeck.nn.base import load_tokenizer, longest_input, resolve_base
 from limbeck.nn.model import TextModel, new_model, save_model
@@ -213,7 +214,7 @@ def train(
         splits = load_splits(data, columns, task=task, skipped=skipped)
         notes(splits.notes)
     mark = fingerprint({**arguments, "data": None}, splits.sha256)  # the rows count, not where they lie
-    if (done := _already_trained(out, mark, overwrite)) is not None:
+    if (done := _already_trained(out, arguments, mark, overwrite)) is not None:
         return done
 
     torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
@@ -262,7 +263,7 @@ def train(
             fingerprint=mark,
             on_step=on_step,
         )
-    notes(outcome_lines(tuned))
+    notes(outcome_lines(tuned, prepared))
 
     described = Model(
         base=base,
@@ -293,23 +294,26 @@ def default_learning_rate(hidden_size: int) -> float:
     return 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
 
 
-def _already_trained(out: Path, mark: str, overwrite: bool) -> Bundle | None:
+def _already_trained(out: Path, arguments: dict[str, Any], mark: str, overwrite: bool) -> Bundle | None:
     """The bundle at `out` if these very arguments and rows made it; clears the place with `overwrite`."""
-    if not out.exists():
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if overwrite:
-        if not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        if not (out / MANIFEST).is_file():
             raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
         return None
     try:
-        same = read_manifest(out).arguments["train"]["fingerprint"] == mark
+        before = read_manifest(out).arguments["train"]
     except (BundleError, KeyError):
-        same = False
-    if same:
+        raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
+    if before["fingerprint"] == mark:
         say(f"  {out} was trained with these arguments on these rows already; nothing to do")
         return read_bundle(out)
+    other = [
+        f"--{k.replace('_', '-')} {before.get(k)}" for k, v in arguments.items() if k != "data" and before.get(k) != v
+    ]
     raise UsageError(
-        f"{out} exists and was made with other arguments, rows or versions: "
+        f"{out} exists and was made with {', '.join(other) or 'other rows, or other versions of the libraries'}: "
         "choose another --out, or replace it with --overwrite"
     )
 
@@ -373,6 +377,8 @@ def _write(out: Path, work: Path, model: TextModel, manifest: Manifest) -> Bundl
     """Make the bundle whole beside `out`, then move it into place."""
     folder = work / "bundle"
     save_model(model, folder)
+    for path in folder.iterdir():
+        as_usual(path)
     written = write_manifest(folder, manifest)
     if out.exists():
         shutil.rmtree(out)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from limbeck.console import progress_bar, say
-from limbeck.tasks import AnyTask
+from limbeck.tasks import AnyTask, make_task
 from limbeck.training.fine_tune import FineTuned
 from limbeck.training.loop import Plan, Progress, steps_per_epoch
 from limbeck.training.prepare import Prepared, label_counts
@@ -33,8 +35,8 @@ def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
     )
 
 
-def outcome_lines(tuned: FineTuned) -> Iterator[str]:
-    """The precision, the best evaluation, and the scores of the fp32 model."""
+def outcome_lines(tuned: FineTuned, prepared: Prepared) -> Iterator[str]:
+    """The precision, the best evaluation, and the scores of the fp32 model beside those of a constant answer."""
     fitted = tuned.fit
     chosen = fitted.precision
     measured = f" (a step took {chosen.fp32_ms:.0f} ms in fp32, {chosen.bf16_ms:.0f} ms in bf16)"
@@ -43,6 +45,20 @@ def outcome_lines(tuned: FineTuned) -> Iterator[str]:
     yield f"best dev {tuned.task.metric} {fitted.best.score:.4f} after epoch {fitted.best.epoch:.1f}{early}"
     for split, values in tuned.scores.items():
         yield f"fp32 on {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    counts = label_counts(tuned.task, prepared.train.targets)
+    if counts:
+        yield from _beside_a_constant(tuned, prepared, max(counts, key=counts.__getitem__))
+
+
+def _beside_a_constant(tuned: FineTuned, prepared: Prepared, label: str) -> Iterator[str]:
+    """What always answering the commonest label would score on the test rows, and whether the model is better."""
+    task, targets = make_task(tuned.task.name, tuned.task.labels), prepared.test.targets
+    logits = np.full((len(targets), task.outputs), -1, dtype=np.float32)
+    logits[:, task.labels.index(label)] = 1
+    constant = task.score(logits, targets)
+    yield f"always answering {label!r} would have {task.metric} {constant:.4f} on test"
+    if tuned.scores["test"][task.metric] <= constant:
+        yield "the model is NO BETTER than that: it needs more rows, more --epochs, or other labels"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from limbeck.tasks.metrics import f1_per_label
 
 COLDEST, HOTTEST = 0.1, 10.0  # temperatures
+PRIOR_DEVIATION = 0.5
 MIN_POSITIVES = 5  # a threshold fitted on fewer positive dev rows than this would be fitted to noise
 
 
@@ -25,13 +26,17 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64))), dtype=np.float64)
 
 
-def fit_temperature(loss: Callable[[float], float]) -> float:
-    """The temperature from 0.1 to 10 with the least `loss`: a grid in log space, then a finer one around its best."""
+def fit_temperature(loss: Callable[[float], float], rows: int) -> float:
+    """The temperature from 0.1 to 10 with the least `loss`, the mean over `rows` rows, and a little near 1.
+
+    Its logarithm is taken to be normal around 0 beforehand, with deviation 0.5: a few dozen rows that a model happens
+    to get right must not make it sure of everything. A grid in log space, then a finer one around its best.
+    """
     low, high = np.log(COLDEST), np.log(HOTTEST)
     best = 0.0
     for _ in range(3):
         grid = np.linspace(low, high, 41)
-        losses = [loss(float(np.exp(t))) for t in grid]
+        losses = [loss(float(np.exp(t))) + t * t / (2 * PRIOR_DEVIATION**2 * rows) for t in grid]
         best = float(grid[int(np.argmin(losses))])
         step = float(grid[1] - grid[0])
         low, high = best - step, best + step

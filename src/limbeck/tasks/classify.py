@@ -82,4 +82,4 @@ class Classify(msgspec.Struct, frozen=True, tag="classify", tag_field="name"):
     def calibrated(self, logits: Logits, targets: NDArray[np.generic]) -> Classify:
         """With the temperature of least cross-entropy on these rows."""
         indices = targets.astype(np.int64)
-        return Classify(self.labels, fit_temperature(lambda t: cross_entropy(logits / t, indices)))
+        return Classify(self.labels, fit_temperature(lambda t: cross_entropy(logits / t, indices), len(indices)))

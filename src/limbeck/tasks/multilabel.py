@@ -94,6 +94,6 @@ class MultiLabel(msgspec.Struct, frozen=True, tag="multilabel", tag_field="name"
     def calibrated(self, logits: Logits, targets: NDArray[np.generic]) -> MultiLabel:
         """With the temperature of least cross-entropy and the thresholds of best F1 on these rows."""
         wanted = targets.astype(np.float64)
-        temperature = fit_temperature(lambda t: binary_cross_entropy(logits / t, wanted))
+        temperature = fit_temperature(lambda t: binary_cross_entropy(logits / t, wanted), len(wanted))
         thresholds = fit_thresholds(sigmoid(logits / temperature), wanted > 0.5)
         return MultiLabel(self.labels, temperature, thresholds)

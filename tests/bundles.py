@@ -6,6 +6,7 @@ A test module names it in `pytest_plugins`.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import shutil
@@ -72,6 +73,19 @@ def pair_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
         texts = [review(choose, (GOOD, BAD)[kind])[:80] for kind in (first, second)]
         rows.append((*texts, "same" if first == second else "different"))
     return _write(tmp_path_factory, "pairs", ("sentence1", "sentence2", "label"), rows)
+
+
+@pytest.fixture(scope="session")
+def tag_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 reviews as words, of which the good and the bad ones are entities."""
+    choose = random.Random(11)
+    path = tmp_path_factory.mktemp("tag") / "tag.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(160):
+            words = review(choose, (GOOD, BAD)[number % 2]).split()
+            tags = ["B-GOOD" if word in GOOD else "B-BAD" if word in BAD else "O" for word in words]
+            file.write(json.dumps({"tokens": words, "ner_tags": tags}) + "\n")
+    return path
 
 
 def _write(factory: pytest.TempPathFactory, name: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Path:

@@ -20,6 +20,8 @@ from limbeck.measure import Certificate
 from limbeck.tasks import AnyTask
 
 Pooling = Literal["pooler", "cls", "mean"]
+Head = Pooling | Literal["tokens"]
+"""What the head reads: the encoder's own pooler, the first token, the mean of all, or each token by itself (`tag`)."""
 
 MANIFEST = "limbeck.json"
 FORMAT = 1
@@ -48,7 +50,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     base: str
-    pooling: Pooling
+    pooling: Head
     max_tokens: int
     longest_input: int
     pad_id: int

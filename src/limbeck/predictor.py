@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import UsageError
-from limbeck.tasks import AnyTask, Logits, Reading, Result
-from limbeck.text import OnLong, Tokenizer, Tokens
+from limbeck.tasks import AnyTask, Label, Logits, Reading, Result, Tag
+from limbeck.text import OnLong, Tokenizer, Tokens, unit_spans
 
-Text = str | tuple[str, str]
+Text = str | tuple[str, str] | list[str]
 
 
 class Predictor:
@@ -32,22 +33,25 @@ class Predictor:
         self,
         texts: Sequence[Text],
         *,
-        on_long: OnLong = "truncate",
+        on_long: OnLong | None = None,
         on_batch: Callable[[int], None] = lambda rows: None,
     ) -> list[Result]:
         """One result a text, in order.
 
-        `texts` are strings, or `(text, pair)` tuples for a model of pairs. A text longer than the model reads is cut
-        and the cut counted in the result (`truncate`), read in overlapping windows that are merged (`window`), or
-        refused (`error`).
+        `texts` are strings, or `(text, pair)` tuples for a model of pairs. A tagger also takes lists of words, which
+        are joined by spaces. A text longer than the model reads is cut and the cut counted in the result (`truncate`),
+        read in overlapping windows that are merged (`window`), or refused (`error`); None takes what suits the task,
+        windows for a tagger and the cut for all others.
 
         Raises `UsageError` for one string, wrong types or empty texts, and `TooLong` under `error`.
         """
         firsts, seconds = self._split(texts)
         if not firsts:
             return []
-        tokens = self.tokenizer.encode(firsts, seconds, max_tokens=self.model.max_tokens, on_long=on_long)
+        tokens = tokenize(self.tokenizer, self.task, firsts, seconds, max_tokens=self.model.max_tokens, on_long=on_long)
         logits = merge_windows(self.task, tokens, self.logits(tokens, on_batch=on_batch))
+        if isinstance(self.task, Tag):
+            return list(self.task.decode(logits, _readings(tokens), firsts, unit_spans(tokens)))
         return self.task.decode(logits, _readings(tokens))
 
     def logits(self, tokens: Sequence[Tokens], *, on_batch: Callable[[int], None] = lambda rows: None) -> Logits:
@@ -65,7 +69,8 @@ class Predictor:
             raise UsageError("predict takes a list of texts, not one string: predict([text])")
         reads, expected = ("pairs", "a (text, pair) tuple") if self.model.pair else ("single texts", "a string")
         firsts, seconds, wrong = [], [], []
-        for number, item in enumerate(texts, start=1):
+        for number, given in enumerate(texts, start=1):
+            item = _joined(given) if self.task.name == "tag" else given
             if self.model.pair and isinstance(item, tuple | list) and len(item) == 2:
                 first, second = item
             else:
@@ -101,6 +106,31 @@ def load(
     return Predictor(bundle, chosen, OnnxRuntimeEngine(bundle.folder / chosen.file, threads=threads))
 
 
+def _joined(text: Text) -> Text:
+    """A list of words as one text."""
+    return " ".join(text) if isinstance(text, list) and all(isinstance(word, str) for word in text) else text
+
+
+def tokenize(
+    tokenizer: Tokenizer,
+    task: AnyTask,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    *,
+    max_tokens: int,
+    on_long: OnLong | None = None,
+) -> list[Tokens]:
+    """Texts as a task's model reads them: for a tagger with their words, and by default long ones in windows."""
+    tagger = isinstance(task, Tag)
+    usual: OnLong = "window" if tagger else "truncate"
+    return tokenizer.encode(texts, pairs, max_tokens=max_tokens, on_long=on_long or usual, with_units=tagger)
+
+
+def encode_labels(task: AnyTask, labels: Sequence[Label], tokens: Sequence[Tokens]) -> NDArray[np.generic]:
+    """Labels as a task's targets, one a text; a tagger's also depend on where the words of the texts are."""
+    return task.encode(labels, unit_spans(tokens)) if isinstance(task, Tag) else task.encode(labels)
+
+
 def _is_text(value: object) -> bool:
     """A string that is not empty and that UTF-8 can write: half a surrogate pair is no character."""
     return isinstance(value, str) and bool(value.strip()) and value.encode("utf-8", "ignore").decode() == value
@@ -112,9 +142,27 @@ def merge_windows(task: AnyTask, tokens: Sequence[Tokens], logits: Logits) -> Lo
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     if len(starts) == len(rows):
         return logits
+    if isinstance(task, Tag):
+        return _merge_units(tokens, logits)
     weights = np.array([len(t) for t in tokens], dtype=np.float32)
     ends = [*starts[1:], len(rows)]
     return np.stack([task.merge(logits[a:b], weights[a:b]) for a, b in zip(starts, ends, strict=True)])
+
+
+def _merge_units(tokens: Sequence[Tokens], logits: Logits) -> Logits:
+    """Logits of the units of whole texts, each from the window in which it has most context on its shorter side."""
+    spans = unit_spans(tokens)
+    merged = np.full((len(spans), max(map(len, spans)), logits.shape[2]), -np.inf, dtype=np.float32)
+    context = np.full(merged.shape[:2], -1, dtype=np.int32)
+    text = {row: number for number, row in enumerate(dict.fromkeys(t.row for t in tokens))}
+    for t, found in zip(tokens, logits, strict=True):
+        if t.units is not None:
+            row, numbers = text[t.row], t.units.numbers
+            here = np.minimum(t.units.positions, len(t) - 1 - t.units.positions)
+            better = here > context[row, numbers]
+            context[row, numbers[better]] = here[better]
+            merged[row, numbers[better]] = found[: len(numbers)][better]
+    return merged
 
 
 def _readings(tokens: Sequence[Tokens]) -> list[Reading]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Model
 from limbeck.engines import Engine, compute_logits
+from limbeck.engines.base import most_units, per_unit
 from limbeck.measure import Certificate, Speed, certify, single_ms, stability, this_machine, throughput
 from limbeck.predictor import merge_windows
 from limbeck.tasks import AnyTask, Logits
@@ -61,9 +62,11 @@ def prove(
     Raises `CheckFailed` when a logit is not a finite number.
     """
 
+    width = most_units(held_out.tokens)
+
     def run_padded(rows: Sequence[Tokens], *, pad_to: int | None) -> Logits:
         length = pad_to or max(len(row) for row in rows)
-        return engine.run(pad(rows, pad_id=model.pad_id, length=length))
+        return per_unit(engine.run(pad(rows, pad_id=model.pad_id, length=length)), rows, width)
 
     logits = held_out_logits(engine, held_out, task, model)
     return certify(

@@ -49,7 +49,7 @@ ROWS = [
     Bad("a.jsonl", lines("[" * 100_000), "a.jsonl, line 21: not valid JSON"),
     Bad("a.jsonl", lines('{"label": "a"}'), "a.jsonl, line 21: no text in 'text'"),
     Bad("a.jsonl", lines('{"text": "x"}'), "a.jsonl, line 21: no label: the field 'label' is missing"),
-    Bad("a.jsonl", lines('{"text": ["x"], "label": "a"}'), "line 21: 'text' is a list, expected a text"),
+    Bad("a.jsonl", lines('{"text": {"x": 1}, "label": "a"}'), "line 21: 'text' is a dict, expected a text"),
     Bad("a.jsonl", lines('{"text": "x\\u0000", "label": "a"}'), "line 21: the text in 'text': a NUL character"),
     Bad("a.jsonl", lines('{"text": "\\ud83d", "label": "a"}'), "line 21: not valid Unicode: half a surrogate pair"),
     Bad("a.jsonl", lines('{"text": "x", "label": {}}'), "line 21: the label is a dict, expected a string"),

@@ -76,4 +76,4 @@ def test_order() -> None:
 
 def test_other_tasks_are_refused() -> None:
     with pytest.raises(UsageError, match="classify, multilabel, regress"):
-        check_task("tag")
+        check_task("embed")

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.nn.losses import MAX_LABEL_WEIGHT, balanced_weights, row_divergence, row_loss
-from limbeck.tasks import Classify, MultiLabel, Regress
+from limbeck.nn.losses import MAX_LABEL_WEIGHT, NOT_LEARNT, balanced_weights, row_divergence, row_loss
+from limbeck.tasks import Classify, MultiLabel, Regress, Tag
 from limbeck.tasks.calibration import softmax
 
 CLASSES = Classify(("a", "b", "c"))
 SETS = MultiLabel(("a", "b", "c"))
+NO_TARGETS = torch.empty(0)
 LOGITS = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
 
 
@@ -56,18 +57,18 @@ def test_divergence_is_the_mean_of_both_directions() -> None:
     other = LOGITS.flip(1)
     p, q = softmax(LOGITS.numpy()), softmax(other.numpy())
     wanted = ((p * np.log(p / q)).sum(axis=1) + (q * np.log(q / p)).sum(axis=1)) / 2
-    np.testing.assert_allclose(row_divergence(CLASSES)(LOGITS, other).numpy(), wanted, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(row_divergence(CLASSES)(LOGITS, other, NO_TARGETS).numpy(), wanted, rtol=1e-4, atol=1e-7)
     yes, also = 1 / (1 + np.exp(-LOGITS.numpy())), 1 / (1 + np.exp(-other.numpy()))
     both = [(a * np.log(a / b) + (1 - a) * np.log((1 - a) / (1 - b))) for a, b in ((yes, also), (also, yes))]
     wanted = (both[0] + both[1]).sum(axis=1) / 2
-    np.testing.assert_allclose(row_divergence(SETS)(LOGITS, other).numpy(), wanted, rtol=1e-4, atol=1e-6)
-    numbers = row_divergence(Regress())(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [-1.0]]))
+    np.testing.assert_allclose(row_divergence(SETS)(LOGITS, other, NO_TARGETS).numpy(), wanted, rtol=1e-4, atol=1e-6)
+    numbers = row_divergence(Regress())(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [-1.0]]), NO_TARGETS)
     assert numbers.tolist() == [0.0, 9.0]
 
 
 @pytest.mark.parametrize("task", [CLASSES, SETS], ids=["classify", "multilabel"])
 def test_equal_answers_do_not_diverge(task: Classify | MultiLabel) -> None:
-    assert row_divergence(task)(LOGITS, LOGITS).tolist() == [0.0] * 6
+    assert row_divergence(task)(LOGITS, LOGITS, NO_TARGETS).tolist() == [0.0] * 6
 
 
 def test_balanced_classes_count_the_same_in_sum() -> None:
@@ -96,3 +97,19 @@ def test_no_label_weighs_more_than_the_limit_and_an_absent_one_breaks_nothing() 
 
 def test_numbers_have_no_weights() -> None:
     assert balanced_weights(Regress(), np.array([1.0, 2.0])) is None
+
+
+def test_of_tags_only_first_pieces_of_words_count() -> None:
+    logits = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 4, 3)).astype(np.float32))
+    targets = torch.tensor([[NOT_LEARNT, 2, NOT_LEARNT, 0, NOT_LEARNT], [NOT_LEARNT, 1, NOT_LEARNT, NOT_LEARNT, 0]])
+    logs = torch.log_softmax(logits, dim=2)
+    losses = row_loss(Tag(("X",)))(logits, targets)  # the targets are longer than this batch
+    torch.testing.assert_close(losses, torch.stack([-(logs[0, 1, 2] + logs[0, 3, 0]) / 2, -logs[1, 1, 1]]))
+    other = logits.clone()
+    other[:, [0, 2]] += 5.0
+    other[1, 3] -= torch.tensor([3.0, 0.0, 1.0])
+    assert row_divergence(Tag(("X",)))(logits, other, targets).tolist() == [0.0, 0.0]
+    other[0, 1, 0] += 1.0
+    first, second = row_divergence(Tag(("X",)))(logits, other, targets).tolist()
+    assert first > 0
+    assert second == 0

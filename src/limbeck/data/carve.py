@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from limbeck.data.labels import names_of
 from limbeck.tasks import Label
 
 REGRESS_STRATA = 10
@@ -25,14 +26,14 @@ def text_key(text: str, pair: str | None) -> bytes:
 
 
 def strata(labels: Sequence[Label], task: str) -> list[str]:
-    """The stratum of each row: its label, its rarest label, or the tenth of all rows that its number is in."""
+    """The stratum of each row: its label, the rarest of several, or the tenth of all rows that its number is in."""
     if task == "regress":
         numbers = np.asarray(labels, dtype=np.float64)
         edges = np.quantile(numbers, np.linspace(0, 1, REGRESS_STRATA + 1)[1:-1])
         return [str(bin_) for bin_ in np.searchsorted(edges, numbers, side="right")]
     if task == "classify":
         return [str(label) for label in labels]
-    sets = [label if isinstance(label, tuple) else (str(label),) for label in labels]
+    sets = [names_of(label) for label in labels]
     counts = Counter(name for names in sets for name in names)
     return [min(names, key=lambda name: (counts[name], name), default="") for names in sets]
 

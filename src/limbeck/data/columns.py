@@ -35,10 +35,12 @@ TEXT_RANKS: tuple[tuple[str, ...], ...] = (
         *("utterance", "document", "body", "query", "question"),
         *("sentence1", "question1", "text1", "text_a", "premise"),
     ),
+    ("tokens", "words"),
     ("title", "headline", "subject"),
 )
 LABEL_RANKS: tuple[tuple[str, ...], ...] = (
     ("label", "labels"),
+    ("ner_tags", "tags", "entities", "spans", "ner"),
     ("class", "category", "intent", "sentiment", "target", "emotion", "emotions", "topic"),
     ("score", "rating", "stars", "similarity"),
     ("y",),

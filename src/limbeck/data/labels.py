@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from limbeck.data.problems import RowProblem
 from limbeck.data.records import Columns
+from limbeck.data.spans import SCHEMES, Entities
 from limbeck.data.values import label_name, names, parse_list
 from limbeck.errors import UsageError
-from limbeck.tasks import Label
+from limbeck.tasks import Label, Span
 
-TASKS = ("classify", "multilabel", "regress")
+TASKS = ("classify", "multilabel", "regress", "tag")
 # More distinct integers than this are amounts, not classes.
 MAX_INTEGER_CLASSES = 100
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -39,6 +40,10 @@ def infer_task(raw: Sequence[object], columns: Columns, label_columns: Sequence[
     if columns.label_separator:
         return Inferred("multilabel", f"labels are separated by {columns.label_separator!r}")
     there = [value for value in raw if value is not None]
+    tagged = [value for value in there if isinstance(value, Entities)]
+    if tagged:
+        scheme = max((value.scheme for value in tagged), key=lambda name: SCHEMES.index(name) if name else -1)
+        return Inferred("tag", f"words have tags ({scheme})" if scheme else "the labels are spans of the text")
     if any(isinstance(value, tuple) for value in there):
         return Inferred("multilabel", "the labels are lists")
     strings = [value for value in there if isinstance(value, str)]
@@ -65,6 +70,10 @@ def convert(raw: object, task: str) -> Label:
     Raises:
         RowProblem: the label is missing or does not fit the task.
     """
+    if task == "tag":
+        return _convert_tag(raw)
+    if isinstance(raw, Entities):
+        raise RowProblem(f"the label holds entities, {list(raw.spans)!r:.80}, which only the task tag reads")
     if task == "multilabel":
         return _convert_multilabel(raw)
     if raw is None:
@@ -91,6 +100,24 @@ def _convert_multilabel(raw: object) -> tuple[str, ...]:
     return names(items)
 
 
+def _convert_tag(raw: object) -> tuple[Span, ...]:
+    if isinstance(raw, Entities):
+        return raw.spans
+    if raw == ():
+        return ()
+    raise RowProblem(
+        f"the label {raw!r:.80} is neither a list of tags beside a list of words, nor a list of entities, as "
+        '[{"start": 0, "end": 6, "label": "PER"}]'
+    )
+
+
+def names_of(label: Label) -> tuple[str, ...]:
+    """The names in a label, of any task: one, several, or those of its entities."""
+    if not isinstance(label, tuple):
+        return (str(label),)
+    return tuple(item if isinstance(item, str) else item[2] for item in label)
+
+
 def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
@@ -103,7 +130,7 @@ def label_order(labels: Iterable[Label], label_columns: Sequence[str]) -> tuple[
     """The names that occur, in their fixed order: as the columns were named, by number if integers, else sorted."""
     found: set[str] = set()
     for label in labels:
-        found.update(label if isinstance(label, tuple) else (str(label),))
+        found.update(names_of(label))
     if len(label_columns) > 1:
         return tuple(name for name in label_columns if name in found)
     if all(INTEGER.fullmatch(name) for name in found):
@@ -122,6 +149,6 @@ def check_known(label: Label, task: str, known: Collection[str], where: str) -> 
     """
     if task == "regress":
         return
-    unknown = [name for name in (label if isinstance(label, tuple) else (str(label),)) if name not in known]
+    unknown = [name for name in names_of(label) if name not in known]
     if unknown:
         raise RowProblem(f"the label {', '.join(map(repr, unknown))} is not among those of {where}")

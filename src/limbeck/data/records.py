@@ -93,7 +93,7 @@ class Splits:
     dev: Dataset
     test: Dataset
     task: str
-    """`classify`, `multilabel` or `regress`."""
+    """`classify`, `multilabel`, `regress` or `tag`."""
     labels: tuple[str, ...]
     """Label names in their fixed order; empty for `regress`."""
     notes: tuple[str, ...]

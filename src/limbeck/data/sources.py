@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from limbeck.data.conll import open_conll
 from limbeck.data.csv import open_csv, open_tsv
 from limbeck.data.folder import label_folders, open_labelled_texts, open_texts, text_folders
 from limbeck.data.hub import looks_like_hub_name, open_hub
@@ -23,6 +24,9 @@ FORMATS: Mapping[str, Callable[[Path], Table]] = {
     ".ndjson": open_jsonl,
     ".json": open_json,
     ".parquet": open_parquet,
+    ".conll": open_conll,
+    ".iob": open_conll,
+    ".bio": open_conll,
     **{
         f"{suffix}.gz": opener
         for suffix, opener in {

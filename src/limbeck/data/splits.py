@@ -35,7 +35,7 @@ def load_splits(
         source: a file, a folder of files named train, dev and test, a folder of texts (`train/pos/1.txt` or
             `pos/1.txt`), or the name of a data set of the hub.
         columns: which columns hold what.
-        task: `classify`, `multilabel` or `regress`; None to see it from the labels.
+        task: `classify`, `multilabel`, `regress` or `tag`; None to see it from the labels.
         skipped: where to write bad rows as JSON lines; None means that a bad row is an error.
 
     Raises:
@@ -173,10 +173,11 @@ def _check(parts: Parts, task: str) -> None:
     if len(train) < MIN_TRAIN_ROWS:
         raise DataError(f"{_count(len(train), 'row')} to train on, expected at least {MIN_TRAIN_ROWS}")
     found = sorted(set(map(str, train.labels)))
-    if task != "multilabel" and len(found) == 1:
+    several = task in ("multilabel", "tag")
+    if not several and len(found) == 1:
         raise DataError(f"all rows to train on have the same label, {found[0]!r}; expected at least two labels")
-    if task == "multilabel" and not any(train.labels):
-        raise DataError("no row to train on has any label")
+    if several and not any(train.labels):
+        raise DataError(f"no row to train on has any {'entity' if task == 'tag' else 'label'}")
     for name in MAX_HELD_OUT:
         if not len(parts[name]):
             raise DataError(f"the split {name} is empty: it has no good row, or no label has two texts to hold one out")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from limbeck.data.columns import Roles
 from limbeck.data.problems import RowProblem, character_problem
 from limbeck.data.records import Columns
+from limbeck.data.spans import from_spans, from_tags, is_spans, join_words
 
 ON = {"1": True, "true": True, "0": False, "false": False}
 
@@ -20,6 +21,8 @@ def read_texts(fields: Mapping[str, object], roles: Roles, columns: Columns) -> 
     Raises:
         RowProblem: one is missing, empty, not a text, or the pair's separator is not there just once.
     """
+    if isinstance(fields.get(roles.text), list | tuple):
+        return join_words(_words(fields, roles), roles.text)[0], None
     text = _text(fields, roles.text)
     if columns.pair_separator:
         parts = [part.strip() for part in text.split(columns.pair_separator)]
@@ -49,7 +52,7 @@ def _text(fields: Mapping[str, object], column: str) -> str:
 
 
 def read_label(fields: Mapping[str, object], roles: Roles, columns: Columns) -> object:
-    """The raw label: None, a string, a number, a boolean, or a tuple of names where the row holds several.
+    """The raw label: None, a string, a number, a boolean, a tuple of names where the row holds several, or entities.
 
     Raises:
         RowProblem: a column is not there, is not 0 or 1 where it must be, or holds something else.
@@ -68,10 +71,17 @@ def read_label(fields: Mapping[str, object], roles: Roles, columns: Columns) -> 
             return names(value.split(columns.label_separator))
         return value or None
     if isinstance(value, list | tuple):
-        return names(value)
+        if isinstance(fields.get(roles.text), list | tuple):
+            return from_tags(value, join_words(_words(fields, roles), roles.text)[1])
+        return from_spans(value, _text(fields, roles.text)) if is_spans(value) else names(value)
     if value is None or isinstance(value, int | float):
         return None if isinstance(value, float) and math.isnan(value) else value
     raise RowProblem(f"the label is a {type(value).__name__}, expected a string, a number or a list")
+
+
+def _words(fields: Mapping[str, object], roles: Roles) -> list[object]:
+    value = fields[roles.text]
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def names(values: list[object] | list[str] | tuple[object, ...]) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ class Engine(Protocol):
     def run(self, inputs: Arrays) -> NDArray[np.float32]:
         """Logits `[batch, outputs]` from int64 `input_ids`, `attention_mask`, `token_type_ids` `[batch, length]`.
 
-        An input that the model does not take is left alone.
+        A model that tags words gives logits of every token, `[batch, length, outputs]`. An input that the model does
+        not take is left alone.
         """
 
 
@@ -34,16 +35,39 @@ def compute_logits(
     budget_tokens: int = BUDGET_TOKENS,
     on_batch: Callable[[int], None] = lambda rows: None,
 ) -> NDArray[np.float32]:
-    """Logits `[rows, outputs]` in the order of `rows`, computed in batches of like length."""
+    """Logits `[rows, outputs]` in the order of `rows`, computed in batches of like length.
+
+    Of rows with units those of each unit, as `per_unit` gives them.
+    """
     logits: NDArray[np.float32] | None = None
     lengths = [len(row) for row in rows]
+    width = most_units(rows)
     for indices, arrays in _padded_batches(rows, lengths, pad_id, max_tokens, budget_tokens):
-        answer = run(arrays)
+        answer = per_unit(run(arrays), [rows[i] for i in indices], width)
         if logits is None:
-            logits = np.empty((len(rows), answer.shape[1]), dtype=np.float32)
+            logits = np.empty((len(rows), *answer.shape[1:]), dtype=np.float32)
         logits[indices] = answer
         on_batch(len(indices))
     return np.empty((0, 0), dtype=np.float32) if logits is None else logits
+
+
+def most_units(rows: Sequence[Tokens]) -> int:
+    """The largest number of units that a row has; 0 where rows have none."""
+    return max((len(row.units.positions) for row in rows if row.units is not None), default=0)
+
+
+def per_unit(logits: NDArray[np.float32], rows: Sequence[Tokens], width: int) -> NDArray[np.float32]:
+    """Logits of every token as those of each unit's first piece, `[batch, width, outputs]`, -inf after the last unit.
+
+    Logits `[batch, outputs]` come back as they are.
+    """
+    if logits.ndim == 2:
+        return logits
+    found = np.full((len(rows), width, logits.shape[2]), -np.inf, dtype=np.float32)
+    for i, row in enumerate(rows):
+        if row.units is not None:
+            found[i, : len(row.units.positions)] = logits[i, row.units.positions]
+    return found
 
 
 def _padded_batches(

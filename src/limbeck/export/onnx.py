@@ -50,7 +50,7 @@ class _Positional(nn.Module):
 def export_onnx(model: TextModel, path: Path) -> Exported:
     """Write `model`, loaded with eager attention, as one fused fp32 ONNX file with dynamic batch and length.
 
-    Input shapes `[batch, length]`, output `logits` `[batch, outputs]`.
+    Input shapes `[batch, length]`, output `logits` `[batch, outputs]` or `[batch, length, outputs]`.
 
     Raises `ExportError` when the file would pass 2 GB, or when a BERT-family graph did not fuse whole.
     """
@@ -69,7 +69,8 @@ def _trace(model: TextModel, path: Path) -> None:
     names = list(model.input_names)
     example = torch.ones((2, 8), dtype=torch.int64)
     tensors = tuple(torch.zeros_like(example) if name == "token_type_ids" else example for name in names)
-    axes = {name: {0: "batch", 1: "length"} for name in names} | {"logits": {0: "batch"}}
+    of_inputs = {0: "batch", 1: "length"}
+    axes = dict.fromkeys(names, of_inputs) | {"logits": of_inputs if model.pooling == "tokens" else {0: "batch"}}
     # The TorchScript exporter is deprecated, but only its graphs fuse whole.
     with quiet():
         torch.onnx.export(

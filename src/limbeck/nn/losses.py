@@ -13,13 +13,16 @@ from torch.nn import functional
 from limbeck.tasks import AnyTask
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]
+RowDivergence = Callable[[Tensor, Tensor, Tensor], Tensor]
+NOT_LEARNT = -100  # the tag of tokens that are not learnt: those after the first piece of a word, special ones, padding
 MAX_LABEL_WEIGHT = 20.0
 
 
 def row_loss(
     task: AnyTask, label_weights: NDArray[np.float32] | None = None, *, label_smoothing: float = 0.0
 ) -> RowLoss:
-    """Cross-entropy for `classify`, summed binary cross-entropy for `multilabel`, squared error for `regress`.
+    """Cross-entropy for `classify`, its mean over the words for `tag` (from tags of tokens, NOT_LEARNT left out),
+    summed binary cross-entropy for `multilabel`, squared error for `regress`.
 
     `label_weights` `[labels]` multiply a label's cross-entropy, or its positive term in `multilabel`.
     `label_smoothing` spreads that share of each label evenly over all answers (Szegedy et al. 2016).
@@ -36,26 +39,44 @@ def row_loss(
         return lambda logits, targets: functional.binary_cross_entropy_with_logits(
             logits, targets * (1 - label_smoothing) + label_smoothing / 2, pos_weight=weights(logits), reduction="none"
         ).sum(dim=1)
+    if task.name == "tag":
+        return lambda logits, targets: _mean_over_words(_tag_losses(logits, targets, label_smoothing), targets)
     return lambda logits, targets: functional.mse_loss(logits[:, 0], targets, reduction="none")
 
 
-def row_divergence(task: AnyTask) -> RowLoss:
-    """How far two answers to the same rows are apart, from logits `[rows, outputs]` twice: one number a row.
+def _tag_losses(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy of each token `[rows, length]`, 0 for those without a tag; `targets` may be the longer."""
+    wanted = targets[:, : logits.shape[1]]
+    return functional.cross_entropy(
+        logits.transpose(1, 2), wanted, reduction="none", ignore_index=NOT_LEARNT, label_smoothing=label_smoothing
+    )
+
+
+def _mean_over_words(tokens: Tensor, targets: Tensor) -> Tensor:
+    """The mean of each row `[rows, length]` over the tokens that have a tag."""
+    tagged = targets[:, : tokens.shape[1]] != NOT_LEARNT
+    return (tokens * tagged).sum(dim=1) / tagged.sum(dim=1).clamp_min(1)
+
+
+def row_divergence(task: AnyTask) -> RowDivergence:
+    """How far two answers to the same rows are apart, from logits twice and the targets: one number a row.
 
     Half the sum of the Kullback-Leibler divergences in both directions (Liang et al. 2021), for `multilabel` summed
-    over the labels; the squared difference for `regress`.
+    over the labels, for `tag` the mean over the words; the squared difference for `regress`.
     """
     if task.name == "classify":
-
-        def jeffreys(first: Tensor, second: Tensor) -> Tensor:
-            a, b = functional.log_softmax(first, dim=1), functional.log_softmax(second, dim=1)
-            return ((a.exp() - b.exp()) * (a - b)).sum(dim=1) / 2
-
-        return jeffreys
+        return lambda first, second, targets: _jeffreys(first, second)
+    if task.name == "tag":
+        return lambda first, second, targets: _mean_over_words(_jeffreys(first, second), targets)
     if task.name == "multilabel":
         # For a yes or no the log-odds are the logits themselves.
-        return lambda first, second: ((first.sigmoid() - second.sigmoid()) * (first - second)).sum(dim=1) / 2
-    return lambda first, second: (first - second)[:, 0].square()
+        return lambda first, second, targets: ((first.sigmoid() - second.sigmoid()) * (first - second)).sum(dim=1) / 2
+    return lambda first, second, targets: (first - second)[:, 0].square()
+
+
+def _jeffreys(first: Tensor, second: Tensor) -> Tensor:
+    a, b = functional.log_softmax(first, dim=-1), functional.log_softmax(second, dim=-1)
+    return ((a.exp() - b.exp()) * (a - b)).sum(dim=-1) / 2
 
 
 def balanced_weights(task: AnyTask, targets: NDArray[np.generic]) -> NDArray[np.float32] | None:

@@ -7,18 +7,18 @@ The default head is the Hugging Face class of the encoder (`pooler`), so that a 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from limbeck.bundle import Pooling
+from limbeck.bundle import Head
 from limbeck.errors import BaseModelError, UsageError
 from limbeck.nn.base import load_config, quiet_loading
-from limbeck.tasks import AnyTask
+from limbeck.tasks import AnyTask, Tag
 
 HEAD_FILE = "head.safetensors"
 _PROBLEM_TYPES = {
@@ -26,6 +26,9 @@ _PROBLEM_TYPES = {
     "multilabel": "multi_label_classification",
     "regress": "regression",
 }
+# Heads that are whole Hugging Face classes.
+_WHOLE = {"pooler": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
+HEADS = ("pooler", "cls", "mean", "tokens")
 
 
 _HIDDEN_DROPOUT = (
@@ -52,7 +55,7 @@ def mean_pool(hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
 class PooledClassifier(nn.Module):
     """A plain encoder, `cls` or `mean` pooling, dropout, and one linear layer."""
 
-    def __init__(self, encoder: Any, pooling: Pooling, outputs: int, dropout: float) -> None:
+    def __init__(self, encoder: Any, pooling: Head, outputs: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.config: Any = encoder.config
@@ -69,9 +72,12 @@ class PooledClassifier(nn.Module):
 
 
 class TextModel(nn.Module):
-    """One forward for every kind of head: named input tensors in, logits `[batch, outputs]` out."""
+    """One forward for every kind of head: named input tensors in, logits out.
 
-    def __init__(self, inner: nn.Module, pooling: Pooling) -> None:
+    `[batch, outputs]`, or where each token is read by itself `[batch, length, outputs]`.
+    """
+
+    def __init__(self, inner: nn.Module, pooling: Head) -> None:
         super().__init__()
         self.inner = inner
         self.pooling = pooling
@@ -87,7 +93,7 @@ class TextModel(nn.Module):
     @property
     def encoder(self) -> Any:
         """The encoder without its head."""
-        if self.pooling == "pooler":
+        if self.pooling in _WHOLE:
             return getattr(self.inner, self.inner.base_model_prefix)  # type: ignore[call-overload]
         return self.inner.encoder
 
@@ -98,17 +104,15 @@ class TextModel(nn.Module):
         return logits.float()
 
 
-def new_model(base: str, task: AnyTask, *, pooling: Pooling = "pooler", dropout: float = 0.1) -> TextModel:
+def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: float = 0.1) -> TextModel:
     """The encoder of `base` (a folder or hub id) with a fresh head for `task`.
 
     Raises `BaseModelError` where the base cannot be loaded, `UsageError` for an unknown pooling.
     """
-    names = {"num_labels": task.outputs, "problem_type": _PROBLEM_TYPES[task.name]}
-    if task.labels:
-        names |= {
-            "id2label": dict(enumerate(task.labels)),
-            "label2id": {label: i for i, label in enumerate(task.labels)},
-        }
+    names: dict[str, Any] = {"num_labels": task.outputs, "problem_type": _PROBLEM_TYPES.get(task.name)}
+    outputs = task.tags if isinstance(task, Tag) else task.labels
+    if outputs:
+        names |= {"id2label": dict(enumerate(outputs)), "label2id": {name: i for i, name in enumerate(outputs)}}
     config = load_config(base, **names)
     for name in _HIDDEN_DROPOUT:
         if isinstance(getattr(config, name, None), float):
@@ -119,9 +123,9 @@ def new_model(base: str, task: AnyTask, *, pooling: Pooling = "pooler", dropout:
     return _with_head(base, config, pooling, task.outputs, dropout)
 
 
-def _with_head(base: str, config: Any, pooling: Pooling, outputs: int, dropout: float) -> TextModel:
-    if pooling not in get_args(Pooling):
-        raise UsageError(f"unknown pooling {pooling!r}: expected one of {', '.join(get_args(Pooling))}")
+def _with_head(base: str, config: Any, pooling: Head, outputs: int, dropout: float) -> TextModel:
+    if pooling not in HEADS:
+        raise UsageError(f"unknown pooling {pooling!r}: expected one of {', '.join(HEADS)}")
     try:
         with quiet_loading():
             inner = _load_inner(base, config, pooling, outputs, dropout)
@@ -130,9 +134,9 @@ def _with_head(base: str, config: Any, pooling: Pooling, outputs: int, dropout: 
     return TextModel(inner, pooling)
 
 
-def _load_inner(base: str, config: Any, pooling: Pooling, outputs: int, dropout: float) -> nn.Module:
-    if pooling == "pooler":
-        whole: nn.Module = AutoModelForSequenceClassification.from_pretrained(base, config=config, dtype=torch.float32)
+def _load_inner(base: str, config: Any, pooling: Head, outputs: int, dropout: float) -> nn.Module:
+    if pooling in _WHOLE:
+        whole: nn.Module = _WHOLE[pooling].from_pretrained(base, config=config, dtype=torch.float32)
         return whole
     encoder = AutoModel.from_pretrained(base, config=config, dtype=torch.float32)
     if getattr(encoder, "pooler", None) is not None:
@@ -142,16 +146,16 @@ def _load_inner(base: str, config: Any, pooling: Pooling, outputs: int, dropout:
 
 def save_model(model: TextModel, folder: Path) -> None:
     """Write `config.json`, `model.safetensors` and, for our own heads, `head.safetensors` into `folder`."""
-    encoder: Any = model.inner if model.pooling == "pooler" else model.inner.encoder
+    encoder: Any = model.inner if model.pooling in _WHOLE else model.inner.encoder
     with quiet_loading():
         encoder.save_pretrained(folder)
-    if model.pooling == "pooler":
+    if model.pooling in _WHOLE:
         return
     head = {name: tensor.contiguous() for name, tensor in model.inner.classifier.state_dict().items()}  # type: ignore[union-attr]
     save_file(head, folder / HEAD_FILE)
 
 
-def load_model(folder: Path, *, pooling: Pooling, outputs: int, attention: str | None = None) -> TextModel:
+def load_model(folder: Path, *, pooling: Head, outputs: int, attention: str | None = None) -> TextModel:
     """The model that `save_model` wrote, in evaluation mode.
 
     `attention` picks the attention implementation (`eager`, `sdpa`); None takes the library's own choice.
@@ -160,7 +164,7 @@ def load_model(folder: Path, *, pooling: Pooling, outputs: int, attention: str |
     model = _with_head(str(folder), config, pooling, outputs, dropout=0.0)
     if attention is not None:
         model.encoder.set_attn_implementation(attention)
-    if pooling != "pooler":
+    if pooling not in _WHOLE:
         model.inner.classifier.load_state_dict(load_file(folder / HEAD_FILE))  # type: ignore[union-attr]
     return model.eval()
 

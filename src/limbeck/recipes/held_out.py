@@ -11,6 +11,7 @@ from limbeck.console import say
 from limbeck.data import Columns, Dataset, load_labelled, load_splits
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.errors import DataError
+from limbeck.predictor import encode_labels, tokenize
 from limbeck.proving import HeldOut
 from limbeck.text import OnLong, Tokenizer
 
@@ -42,15 +43,17 @@ def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset]:
     return at_most(splits.dev, JUDGED_ROWS), at_most(splits.test, JUDGED_ROWS)
 
 
-def judging(bundle: Bundle, dataset: Dataset, *, on_long: OnLong = "truncate") -> Judging:
+def judging(bundle: Bundle, dataset: Dataset, *, on_long: OnLong | None = None) -> Judging:
     """A dataset tokenised for the bundle's model."""
     manifest = bundle.manifest
     tokenizer = Tokenizer(bundle.tokenizer_file)
-    tokens = tokenizer.encode(dataset.texts, dataset.pairs, max_tokens=manifest.model.max_tokens, on_long=on_long)
+    limit = manifest.model.max_tokens
+    tokens = tokenize(tokenizer, manifest.task, dataset.texts, dataset.pairs, max_tokens=limit, on_long=on_long)
     digest = hashlib.sha256()
     for text, pair, label in zip(dataset.texts, dataset.pairs or [""] * len(dataset), dataset.labels, strict=True):
         digest.update(repr((text, pair, label)).encode())
-    return Judging(dataset, HeldOut(tokens, manifest.task.encode(dataset.labels), digest.hexdigest()))
+    targets = encode_labels(manifest.task, dataset.labels, tokens)
+    return Judging(dataset, HeldOut(tokens, targets, digest.hexdigest()))
 
 
 def new_rows(bundle: Bundle, data: str, columns: Columns, *, skip_bad_rows: bool) -> Dataset:

@@ -49,7 +49,7 @@ def predict(
     pair_separator: str | None = None,
     skip_bad_rows: bool = False,
     scores: bool = False,
-    on_long: OnLong = "truncate",
+    on_long: OnLong | None = None,
     max_tokens: int | None = None,
     variant: str | None = None,
     threads: int | None = None,
@@ -85,7 +85,8 @@ def predict(
     scores
         Write every label's score.
     on_long
-        What to do with texts longer than the model reads: cut them, read them in windows, or refuse them.
+        What to do with texts longer than the model reads: cut them, read them in windows, or refuse them; by default a
+        tagger reads them in windows, and all others cut them.
     max_tokens
         Read at most so many tokens of a text; by default what the model was trained with.
     variant
@@ -222,7 +223,7 @@ def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
 
 
 def _answers(
-    predictor: Predictor, chunk: list[InputRow], place: str, on_long: OnLong, scores: bool
+    predictor: Predictor, chunk: list[InputRow], place: str, on_long: OnLong | None, scores: bool
 ) -> Iterator[Record]:
     texts = [row.text if row.pair is None else (row.text, row.pair) for row in chunk]
     try:

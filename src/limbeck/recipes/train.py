@@ -15,6 +15,7 @@ from limbeck.bundle import (
     FORMAT,
     MANIFEST,
     Bundle,
+    Head,
     Manifest,
     Model,
     Pooling,
@@ -33,7 +34,7 @@ from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
-from limbeck.tasks import make_task
+from limbeck.tasks import AnyTask, make_task
 from limbeck.text import Tokenizer
 from limbeck.training.adversarial import Adversary, Attack
 from limbeck.training.fine_tune import FineTuned, fine_tune
@@ -51,7 +52,7 @@ class TrainArguments(TypedDict, total=False):
     """The arguments of `train` beside DATA and --out, for recipes that train on the way."""
 
     base: str
-    task: Literal["classify", "multilabel", "regress"] | None
+    task: Literal["classify", "multilabel", "regress", "tag"] | None
     text: str | None
     pair: str | None
     label: str | None
@@ -90,7 +91,7 @@ def train(
     *,
     out: str | Path,
     base: str = DEFAULT_BASE,
-    task: Literal["classify", "multilabel", "regress"] | None = None,
+    task: Literal["classify", "multilabel", "regress", "tag"] | None = None,
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
@@ -220,10 +221,9 @@ def train(
     torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
     folder = resolve_base(base)
     new_task = make_task(splits.task, splits.labels)
-    if new_task.name == "regress" and (label_smoothing or balance_labels):
-        raise UsageError("--label-smoothing and --balance-labels are for labels that are names; these are numbers")
+    head = _head(new_task, pooling, label_smoothing=label_smoothing, balance_labels=balance_labels)
     torch.manual_seed(seed)
-    model = new_model(folder, new_task, pooling=pooling, dropout=dropout)
+    model = new_model(folder, new_task, pooling=head, dropout=dropout)
     freeze(model, embeddings=freeze_embeddings, train_last=train_last)
     work = out.parent / f".{out.name}.training"
     pad_id, limit = _save_tokenizer(folder, model, max_tokens, work / "bundle")
@@ -251,7 +251,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         seed=seed,
     )
-    with stage("Training"), training_bar(plan, len(splits.train), new_task) as on_step:
+    with stage("Training"), training_bar(plan, len(prepared.train.rows), new_task) as on_step:
         tuned = fine_tune(
             model,
             new_task,
@@ -267,7 +267,7 @@ def train(
 
     described = Model(
         base=base,
-        pooling=pooling,
+        pooling=head,
         max_tokens=prepared.max_tokens,
         longest_input=limit,
         pad_id=pad_id,
@@ -292,6 +292,17 @@ def default_epochs(rows: int, batch: int, outputs: int) -> int:
 def default_learning_rate(hidden_size: int) -> float:
     """The highest rate of the BERT paper, and twice that for narrow encoders (Turc et al. 2019 search 3e-5 to 3e-4)."""
     return 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
+
+
+def _head(task: AnyTask, pooling: Pooling, *, label_smoothing: float, balance_labels: bool) -> Head:
+    """What the task's head reads. Raises `UsageError` for arguments that mean nothing to the task."""
+    if task.name == "regress" and (label_smoothing or balance_labels):
+        raise UsageError("--label-smoothing and --balance-labels are for labels that are names; these are numbers")
+    if task.name != "tag":
+        return pooling
+    if pooling != "pooler" or balance_labels:
+        raise UsageError("--pooling and --balance-labels are for one answer a text; a tagger answers word by word")
+    return "tokens"
 
 
 def _already_trained(out: Path, arguments: dict[str, Any], mark: str, overwrite: bool) -> Bundle | None:

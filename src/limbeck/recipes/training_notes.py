@@ -46,7 +46,7 @@ def outcome_lines(tuned: FineTuned, prepared: Prepared) -> Iterator[str]:
     for split, values in tuned.scores.items():
         yield f"fp32 on {split}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     counts = label_counts(tuned.task, prepared.train.targets)
-    if counts:
+    if counts and tuned.task.name != "tag":  # no text is without words that are no entity
         yield from _beside_a_constant(tuned, prepared, max(counts, key=counts.__getitem__))
 
 

@@ -36,7 +36,7 @@ class Verification:
     reference: str
     scores: dict[str, float]
     rows: int
-    on_long: str
+    on_long: str | None
     checks: tuple[VariantCheck, ...]
 
     @property
@@ -58,7 +58,7 @@ def verify(
     variant: str | None = None,
     rows: int | None = None,
     max_tokens: int | None = None,
-    on_long: OnLong = "truncate",
+    on_long: OnLong | None = None,
     threads: int | None = None,
 ) -> Verification:
     """Prove every variant of a bundle again and hold it against its certificate; exit code 1 when one does not hold.
@@ -92,7 +92,8 @@ def verify(
     max_tokens
         Read at most so many tokens of a text; by default what the model was trained with.
     on_long
-        What to do with longer texts: cut them, read them in windows, or refuse them.
+        What to do with longer texts: cut them, read them in windows, or refuse them; by default a tagger reads them in
+        windows, and all others cut them.
     threads
         Compute threads; by default what the CPU quota and affinity allow.
     """

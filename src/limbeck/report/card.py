@@ -11,12 +11,13 @@ from limbeck.report.html import plain
 from limbeck.report.made import commands, machine_words
 from limbeck.report.usage import limbeck_usage, onnxruntime_usage, transformers_usage
 
-_HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "spearman": "spearmanr"}
+_HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "spearman": "spearmanr", "entity_f1": "seqeval"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DOES = {
     "classify": "Gives a text one of {n} labels",
     "multilabel": "Gives a text any of {n} labels",
     "regress": "Gives a text a number",
+    "tag": "Finds entities of {n} kinds in a text",
 }
 SHOWN_LABELS = 40
 
@@ -43,10 +44,11 @@ def markdown(text: str) -> str:
 def _front_matter(manifest: Manifest) -> str:
     base = manifest.model.base
     # A JSON string is a YAML string, whatever stands in it.
-    lines = ["---", f"library_name: {'transformers' if manifest.model.pooling == 'pooler' else 'limbeck'}"]
-    lines += ["pipeline_tag: text-classification"]
+    plain_model = manifest.model.pooling in ("pooler", "tokens")
+    pipeline = "token-classification" if manifest.task.name == "tag" else "text-classification"
+    lines = ["---", f"library_name: {'transformers' if plain_model else 'limbeck'}", f"pipeline_tag: {pipeline}"]
     lines += [f"base_model: {json.dumps(base)}"] if _HUB_ID.fullmatch(base) else []
-    lines += ["tags:", *(f"- {tag}" for tag in ("text-classification", "onnx", "limbeck"))]
+    lines += ["tags:", *(f"- {tag}" for tag in (pipeline, "onnx", "limbeck"))]
     lines += ["metrics:", f"- {_HUB_METRICS[manifest.task.metric]}", "---"]
     return "\n".join(lines)
 
@@ -94,9 +96,13 @@ def _variants(manifest: Manifest) -> str:
 
 def _limits(manifest: Manifest) -> str:
     model = manifest.model
+    longer = (
+        "what is longer is read in windows, unless `on_long` is `truncate` or `error`."
+        if manifest.task.name == "tag"
+        else "what is longer is cut and the cut counted in the result, unless `on_long` is `window` or `error`."
+    )
     lines = [
-        f"It reads {model.max_tokens} tokens of a text, special tokens included; what is longer is cut and the cut "
-        "counted in the result, unless `on_long` is `window` or `error`.",
+        f"It reads {model.max_tokens} tokens of a text, special tokens included; {longer}",
         "It was judged on rows set aside from its training data: on other kinds of text it may do worse. "
         "Measure it on yours: `limbeck verify … --data labelled.csv`.",
         "Speeds, and for int8 the last digits of scores, are those of the machine named above.",

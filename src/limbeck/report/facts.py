@@ -14,6 +14,8 @@ from limbeck.tasks import Logits
 
 _METRIC_NAMES = {
     "micro_f1": "micro F1",
+    "entity_f1": "entity F1",
+    "tag_accuracy": "accuracy of the tags",
     "macro_f1": "macro F1",
     "exact_match": "exact match",
     "spearman": "Spearman's ρ",

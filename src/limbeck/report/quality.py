@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.tasks.metrics import Bools, Ints, f1_per_label
+from limbeck.tasks.metrics import Bools, Ints
 
 Z95 = 1.959964
 
@@ -54,19 +54,25 @@ def per_label(
 
     A ratio without a denominator is 0.
     """
-    hits, answered, support = (np.sum(x, axis=0).astype(int) for x in (given & wanted, given, wanted))
-    f1 = f1_per_label(given, wanted)
+    counts = np.stack([np.sum(x, axis=0) for x in (given & wanted, given, wanted)], axis=1)
+    return from_counts(labels, counts, thresholds)
+
+
+def from_counts(
+    labels: tuple[str, ...], counts: NDArray[np.int64], thresholds: tuple[float, ...] = ()
+) -> list[LabelQuality]:
+    """The same from how often each label is right, given and wanted, `[labels, 3]`."""
     found = [
         LabelQuality(
             label,
-            float(hits[i] / max(1, answered[i])),
-            float(hits[i] / max(1, support[i])),
-            float(f1[i]),
-            int(support[i]),
-            int(answered[i]),
+            right / max(1, answered),
+            right / max(1, support),
+            2 * right / max(1, answered + support),
+            support,
+            answered,
             thresholds[i] if thresholds else None,
         )
-        for i, label in enumerate(labels)
+        for i, (label, (right, answered, support)) in enumerate(zip(labels, counts.tolist(), strict=True))
     ]
     return sorted(found, key=lambda q: (q.support == 0, -q.f1, -q.support))
 

@@ -7,7 +7,7 @@ import numpy as np
 from limbeck.bundle import Manifest
 from limbeck.report.facts import Judged, metric_name
 from limbeck.report.html import Html, el, esc, figure, figures, folded, join, table, user_label
-from limbeck.report.quality import LabelQuality, confused_pairs, confusion, per_label, reliability
+from limbeck.report.quality import LabelQuality, confused_pairs, confusion, from_counts, per_label, reliability
 from limbeck.report.quality_plots import (
     DRAWN_POINTS,
     SMALL_MATRIX,
@@ -16,7 +16,8 @@ from limbeck.report.quality_plots import (
     reliability_plot,
     residuals_plot,
 )
-from limbeck.tasks import Classify, MultiLabel
+from limbeck.tasks import Classify, MultiLabel, Tag
+from limbeck.tasks.bio import best_tags
 from limbeck.tasks.calibration import softmax
 from limbeck.tasks.metrics import one_hot
 
@@ -33,6 +34,8 @@ def quality_section(manifest: Manifest, judged: Judged | None, missing: str) -> 
         return join([scores, _classify(manifest.task, judged)])
     if isinstance(manifest.task, MultiLabel):
         return join([scores, _multilabel(manifest.task, judged)])
+    if isinstance(manifest.task, Tag):
+        return join([scores, _tag(manifest.task, judged)])
     return join([scores, _regress(judged)])
 
 
@@ -98,6 +101,18 @@ def _multilabel(task: MultiLabel, judged: Judged) -> Html:
         "thresholds were fitted on the dev rows for the best F1 of each label."
     )
     return join([el("h3", "Labels, best F1 first"), _labels_table(qualities), el("p", note, class_="note")])
+
+
+def _tag(task: Tag, judged: Judged) -> Html:
+    counts = task.counts_by_label(best_tags(judged.logits), judged.targets.astype(np.int8))
+    note = "An entity is right where its first word, its last word and its label are. Rows and given count entities."
+    return join(
+        [
+            el("h3", "Entities, best F1 first"),
+            _labels_table(from_counts(task.labels, counts.astype(int))),
+            el("p", note, class_="note"),
+        ]
+    )
 
 
 def _labels_table(qualities: list[LabelQuality]) -> Html:

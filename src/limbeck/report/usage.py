@@ -16,7 +16,14 @@ _DECODE = {
         "answers = [[about['labels'][i] for i in np.flatnonzero(row >= about['thresholds'])] for row in scores]",
     ),
     "regress": ("answers = logits[:, 0]",),
+    "tag": (
+        "tags = ['O', *(f'{prefix}-{label}' for label in about['labels'] for prefix in 'BI')]",
+        "answers = [[tags[i] for i in row] for row in logits.argmax(-1)]  # of each token; limbeck joins them",
+    ),
 }
+
+
+_CLASSES = {"pooler": "AutoModelForSequenceClassification", "tokens": "AutoModelForTokenClassification"}
 
 
 def limbeck_usage(manifest: Manifest) -> list[str]:
@@ -29,7 +36,7 @@ def limbeck_usage(manifest: Manifest) -> list[str]:
 
 def transformers_usage(manifest: Manifest) -> list[str]:
     """Loading the fp32 weights with transformers."""
-    if manifest.model.pooling != "pooler":
+    if manifest.model.pooling not in _CLASSES:
         return [
             f"With transformers, `AutoModel.from_pretrained(BUNDLE)` loads the encoder; its head "
             f"({manifest.model.pooling} pooling and one linear layer) is in `head.safetensors`."
@@ -38,11 +45,11 @@ def transformers_usage(manifest: Manifest) -> list[str]:
         "import json",
         "import numpy as np",
         "import torch",
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
+        f"from transformers import {_CLASSES[manifest.model.pooling]}, AutoTokenizer",
         "",
         "about = json.load(open(f'{BUNDLE}/limbeck.json'))['task']",
         "tokenizer = AutoTokenizer.from_pretrained(BUNDLE)",
-        "model = AutoModelForSequenceClassification.from_pretrained(BUNDLE).eval()",
+        f"model = {_CLASSES[manifest.model.pooling]}.from_pretrained(BUNDLE).eval()",
         f"inputs = tokenizer({_texts(manifest)}, truncation=True, max_length={manifest.model.max_tokens},",
         "                   padding=True, return_tensors='pt')",
         "with torch.no_grad():",

@@ -11,7 +11,7 @@ from limbeck.measure import Certificate, ChangedRow, row_differences
 from limbeck.report.facts import Entry, Judged, chosen_of, entries, interval, metric_name, points, rate, size_of
 from limbeck.report.html import Html, el, esc, figure, join, shortened, table, user_label, user_text
 from limbeck.report.plots import variants_plot
-from limbeck.tasks import AnyTask
+from limbeck.tasks import AnyTask, Tag
 
 WORST = 20
 
@@ -130,7 +130,10 @@ def changed_section(manifest: Manifest, judged: Judged | None, missing: str) -> 
 def _changed_row(task: AnyTask, judged: Judged, worst: ChangedRow) -> tuple[object, ...]:
     label = judged.dataset.labels[worst.row]
     # As `Task.predictions` writes it, so that a right answer is seen to be right.
-    true = ", ".join(name for name in task.labels if name in label) if isinstance(label, tuple) else str(label)
+    if isinstance(task, Tag):
+        true = task.describe(judged.targets[worst.row].astype(np.int8))
+    else:
+        true = ", ".join(name for name in task.labels if name in label) if isinstance(label, tuple) else str(label)
     return (
         judged.dataset.rows[worst.row],
         row_text(judged, worst.row),

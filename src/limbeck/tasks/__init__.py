@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.errors import UsageError
-from limbeck.tasks.base import Label, Logits, Task
+from limbeck.tasks.base import Label, Logits, Span, Task
 from limbeck.tasks.classify import Classify
 from limbeck.tasks.multilabel import MultiLabel
 from limbeck.tasks.regress import Regress
-from limbeck.tasks.results import Classification, MultiLabelling, Reading, Regression, Result
+from limbeck.tasks.results import Classification, Entity, MultiLabelling, Reading, Regression, Result, Tagging
+from limbeck.tasks.tag import Tag
 
-AnyTask = Classify | MultiLabel | Regress
+AnyTask = Classify | MultiLabel | Regress | Tag
 
 __all__ = [
     "AnyTask",
     "Classification",
     "Classify",
+    "Entity",
     "Label",
     "Logits",
     "MultiLabel",
@@ -25,6 +27,9 @@ __all__ = [
     "Regress",
     "Regression",
     "Result",
+    "Span",
+    "Tag",
+    "Tagging",
     "Task",
     "make_task",
 ]
@@ -41,4 +46,6 @@ def make_task(name: str, labels: Sequence[str]) -> AnyTask:
         return MultiLabel(tuple(labels))
     if name == "regress":
         return Regress()
-    raise UsageError(f"unknown task {name!r}: expected classify, multilabel or regress")
+    if name == "tag":
+        return Tag(tuple(labels))
+    raise UsageError(f"unknown task {name!r}: expected classify, multilabel, regress or tag")

@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from limbeck.tasks.results import Reading, Result
 
 Logits = NDArray[np.float32]
-Label = str | float | tuple[str, ...]
-"""What a row is labelled with: `classify`, `regress`, `multilabel`."""
+Span = tuple[int, int, str]
+"""An entity: where it begins and ends in its text, in characters, and its label."""
+Label = str | float | tuple[str, ...] | tuple[Span, ...]
+"""What a row is labelled with: `classify`, `regress`, `multilabel`, `tag`."""
 
 
 class Task(Protocol):
-    """One task with its labels and what was calibrated for it; immutable, and stored in the bundle's manifest."""
+    """One task with its labels and what was calibrated for it; immutable, and stored in the bundle's manifest.
+
+    This is a task that gives one answer a text. `Tag`, which answers word by word, also takes where the words stand, to
+    encode and to decode; its windows are merged before it sees them.
+    """
 
     @property
     def name(self) -> str:

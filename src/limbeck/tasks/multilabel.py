@@ -42,7 +42,7 @@ class MultiLabel(msgspec.Struct, frozen=True, tag="multilabel", tag_field="name"
         targets = np.zeros((len(labels), len(self.labels)), dtype=np.float32)
         for row, names in enumerate(labels):
             for name in names if isinstance(names, tuple) else (str(names),):
-                targets[row, index[name]] = 1.0
+                targets[row, index[str(name)]] = 1.0
         return targets
 
     def given(self, logits: Logits) -> NDArray[np.bool_]:

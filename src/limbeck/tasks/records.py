@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from limbeck.tasks.results import Classification, MultiLabelling, Result
+from dataclasses import asdict
+
+from limbeck.tasks.results import Classification, MultiLabelling, Result, Tagging
 
 Record = dict[str, object]
 RECORD_NAMES = ("prediction", "prediction_score", "prediction_scores", "truncated_tokens", "windows")
@@ -20,6 +22,9 @@ def to_record(result: Result, *, scores: bool = False) -> Record:
     elif isinstance(result, MultiLabelling):
         record = {"prediction": result.labels}
         every = result.scores
+    elif isinstance(result, Tagging):
+        record = {"prediction": [asdict(entity) | {"score": round(entity.score, 6)} for entity in result.entities]}
+        every = {}
     else:
         record = {"prediction": round(result.value, 6)}
         every = {}

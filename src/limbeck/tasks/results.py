@@ -45,4 +45,23 @@ class Regression:
     reading: Reading
 
 
-Result = Classification | MultiLabelling | Regression
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One entity: `text` is `text[start:end]` of the very text that was read, in characters."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The entities of a text, in their order."""
+
+    entities: list[Entity]
+    reading: Reading
+
+
+Result = Classification | MultiLabelling | Regression | Tagging

@@ -2,11 +2,13 @@
 
 from limbeck.text.batches import pad, padded_length, padding_share, token_batches, training_batches
 from limbeck.text.lengths import LengthStatistics, length_histogram, length_statistics, suggest_max_tokens
-from limbeck.text.tokenizer import OnLong, Tokenizer, Tokens
+from limbeck.text.tokenizer import OnLong, Tokenizer, Tokens, unit_spans
+from limbeck.text.units import Spans
 
 __all__ = [
     "LengthStatistics",
     "OnLong",
+    "Spans",
     "Tokenizer",
     "Tokens",
     "length_histogram",
@@ -17,4 +19,5 @@ __all__ = [
     "suggest_max_tokens",
     "token_batches",
     "training_batches",
+    "unit_spans",
 ]

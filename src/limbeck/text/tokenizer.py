@@ -13,6 +13,7 @@ from tokenizers import Encoding
 from tokenizers import Tokenizer as FastTokenizer
 
 from limbeck.errors import BundleError, TooLong, UsageError
+from limbeck.text.units import Spans, Units, units_of
 
 OnLong = Literal["error", "truncate", "window"]
 WINDOW_OVERLAP = 0.25  # of the tokens a window holds
@@ -20,12 +21,16 @@ WINDOW_OVERLAP = 0.25  # of the tokens a window holds
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """One sequence for the model: a text, a pair, or a window of one. `row` is its text's index in the call."""
+    """One sequence for the model: a text, a pair, or a window of one. `row` is its text's index in the call.
+
+    `units` are the words in it, where they were asked for.
+    """
 
     row: int
     input_ids: NDArray[np.int32]
     token_type_ids: NDArray[np.int8]
     truncated_tokens: int = 0
+    units: Units | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -67,19 +72,22 @@ class Tokenizer:
         *,
         max_tokens: int,
         on_long: OnLong = "truncate",
+        with_units: bool = False,
     ) -> list[Tokens]:
         """Texts, or pairs of texts, as token ids of at most `max_tokens`, special tokens included.
 
         `truncate` cuts the end (of the longer text of a pair first) and counts what was cut; `window` reads a long text
         in windows that overlap by a quarter, several `Tokens` with one `row`, in order (of a pair the longer text
-        slides); `error` raises `TooLong` naming all long rows.
+        slides); `error` raises `TooLong` naming all long rows. `with_units` notes the words of single texts.
         """
         if on_long not in get_args(OnLong):
             raise UsageError(f"unknown policy for long texts {on_long!r}: expected one of {get_args(OnLong)}")
         room = max_tokens - self._fast.num_special_tokens_to_add(pairs is not None)
         if room < 1 + (pairs is not None):
             raise UsageError(f"max_tokens {max_tokens} leaves no room for text beside the special tokens")
-        firsts = self._fast.encode_batch_fast(list(texts), add_special_tokens=False)
+        # Without offsets, which only units need, encoding is faster.
+        encode = self._fast.encode_batch if with_units else self._fast.encode_batch_fast
+        firsts = encode(list(texts), add_special_tokens=False)
         seconds = (
             [None] * len(firsts)
             if pairs is None
@@ -89,18 +97,49 @@ class Tokenizer:
             _refuse_long(firsts, seconds, room, max_tokens)
         encoded: list[Tokens] = []
         for row, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+            units = _text_units(texts[row], first) if with_units else None
             tokens = len(first) + (len(second) if second is not None else 0)
             if tokens <= room or on_long == "truncate":
                 cut = _truncate(first, second, room)
-                encoded.append(self._finish(row, first, second, cut))
+                encoded.append(self._finish(row, first, second, cut, units, 0))
             else:
                 cut, pieces = _windows(first, second, room)
-                encoded += [self._finish(row, a, b, cut) for a, b in pieces]
+                step = room - int(room * WINDOW_OVERLAP)
+                encoded += [self._finish(row, a, b, cut, units, i * step) for i, (a, b) in enumerate(pieces)]
         return encoded
 
-    def _finish(self, row: int, first: Encoding, second: Encoding | None, truncated: int) -> Tokens:
+    def _finish(
+        self,
+        row: int,
+        first: Encoding,
+        second: Encoding | None,
+        truncated: int,
+        units: Units | None,
+        start: int,
+    ) -> Tokens:
+        """Add the special tokens; `start` is the index of the window's first piece in its text."""
+        pieces = len(first)
         whole = self._fast.post_process(first, second)
-        return Tokens(row, np.array(whole.ids, np.int32), np.array(whole.type_ids, np.int8), truncated)
+        ids, types = np.array(whole.ids, np.int32), np.array(whole.type_ids, np.int8)
+        if units is None:
+            return Tokens(row, ids, types, truncated)
+        special_before = whole.special_tokens_mask.index(0) if pieces else 0
+        numbers = np.flatnonzero((units.positions >= start) & (units.positions < start + pieces)).astype(np.int32)
+        positions = units.positions[numbers] - np.int32(start - special_before)
+        return Tokens(row, ids, types, truncated, Units(positions, numbers, units.spans))
+
+
+def unit_spans(tokens: Sequence[Tokens]) -> list[Spans]:
+    """Where the units of each text stand, one array a text, from tokens with units in order."""
+    by_row = {token.row: token.units.spans for token in tokens if token.units is not None}
+    return list(by_row.values())
+
+
+def _text_units(text: str, encoding: Encoding) -> Units:
+    """The units of a whole text, positions counted in its pieces."""
+    offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+    spans, positions = units_of(text, offsets)
+    return Units(positions, np.arange(len(spans), dtype=np.int32), spans)
 
 
 def _refuse_long(firsts: Sequence[Encoding], seconds: Sequence[Encoding | None], room: int, max_tokens: int) -> None:

@@ -15,9 +15,10 @@ from limbeck.engines.torch_engine import TorchEngine
 from limbeck.nn.losses import balanced_weights, row_divergence, row_loss
 from limbeck.nn.model import TextModel, fold_scale
 from limbeck.nn.precision import Precision
+from limbeck.predictor import merge_windows
 from limbeck.tasks import AnyTask, Logits
 from limbeck.training.loop import Fit, Plan, Progress, fit
-from limbeck.training.prepare import Prepared, TokenizedSplit, standardise
+from limbeck.training.prepare import Prepared, TokenizedSplit, standardise, training_targets
 from limbeck.training.step import Objective
 
 
@@ -46,14 +47,15 @@ def fine_tune(
 
     def logits(judged: TextModel, split: TokenizedSplit, precision: Precision) -> Logits:
         engine = TorchEngine(judged, precision)
-        return compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
+        found = compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
+        return merge_windows(task, split.rows, found)
 
     def dev_score(judged: TextModel, precision: Precision) -> float:
         found = logits(judged, prepared.dev, precision)
         return task.calibrated(found, prepared.dev.targets).score(found, prepared.dev.targets)
 
     targets = prepared.train.targets
-    wanted = targets
+    wanted = training_targets(prepared.train)
     if task.name == "regress":  # numbers of any unit are learnt as standard scores; the head takes the unit back below
         numbers = targets.astype(np.float32)
         mean, scale = standardise(numbers)

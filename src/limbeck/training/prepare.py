@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from limbeck.data import Dataset, Splits
 from limbeck.data.sampling import JUDGED_ROWS, at_most
-from limbeck.tasks import AnyTask
+from limbeck.nn.losses import NOT_LEARNT
+from limbeck.predictor import encode_labels, tokenize
+from limbeck.tasks import AnyTask, Tag
 from limbeck.text import (
     LengthStatistics,
     Tokenizer,
@@ -25,7 +27,7 @@ LENGTH_SAMPLE = 5_000  # rows whose lengths decide max_tokens
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSplit:
-    """Rows as token ids, with their targets, and the dataset they came from."""
+    """Texts as token ids, one row or several windows a text, with one target a text, and where they came from."""
 
     rows: list[Tokens]
     targets: NDArray[np.generic]
@@ -67,9 +69,23 @@ def prepare(splits: Splits, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: 
 
 
 def tokenized(dataset: Dataset, tokenizer: Tokenizer, task: AnyTask, *, max_tokens: int) -> TokenizedSplit:
-    """A dataset as token ids, long texts truncated, with its targets."""
-    rows = tokenizer.encode(dataset.texts, dataset.pairs, max_tokens=max_tokens)
-    return TokenizedSplit(rows, task.encode(dataset.labels), dataset)
+    """A dataset as token ids, long texts truncated (for a tagger read in windows), with its targets."""
+    rows = tokenize(tokenizer, task, dataset.texts, dataset.pairs, max_tokens=max_tokens)
+    return TokenizedSplit(rows, encode_labels(task, dataset.labels, rows), dataset)
+
+
+def training_targets(split: TokenizedSplit) -> NDArray[np.generic]:
+    """What each row is trained on: the target of its text, or where rows have units a tag for each token.
+
+    Tags are int64 `[rows, tokens of the longest row]`, NOT_LEARNT where no unit has its first piece.
+    """
+    if split.rows[0].units is None:
+        return split.targets[[row.row for row in split.rows]]
+    found = np.full((len(split.rows), max(map(len, split.rows))), NOT_LEARNT, dtype=np.int64)
+    for i, row in enumerate(split.rows):
+        if row.units is not None:
+            found[i, row.units.positions] = split.targets[row.row, row.units.numbers]
+    return found
 
 
 def standardise(targets: NDArray[np.floating]) -> tuple[float, float]:
@@ -78,9 +94,12 @@ def standardise(targets: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def label_counts(task: AnyTask, targets: NDArray[np.generic]) -> dict[str, int]:
-    """Rows of each label; empty for `regress`."""
+    """Rows of each label, entities of each for `tag`; empty for `regress`."""
     if task.name == "regress":
         return {}
+    if isinstance(task, Tag):
+        labels = task.counts_by_label(targets.astype(np.int8), targets.astype(np.int8))[:, 1]
+        return dict(zip(task.labels, labels.astype(int).tolist(), strict=True))
     if task.name == "classify":
         counts: Sequence[int] = np.bincount(targets.astype(np.int64), minlength=task.outputs).tolist()
     else:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.nn.losses import RowLoss
+from limbeck.nn.losses import RowDivergence, RowLoss
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision, autocast
 from limbeck.text import Tokens, pad, padded_length, token_batches
@@ -27,7 +27,7 @@ class Objective:
     """
 
     loss: RowLoss
-    divergence: RowLoss | None = None
+    divergence: RowDivergence | None = None
     r_drop: float = 0.0
     adversary: Adversary | None = None
 
@@ -95,4 +95,5 @@ class Stepper:
             return loss(self.model(**inputs), wanted)
         twice = {name: torch.cat([tensor, tensor]) for name, tensor in inputs.items()}
         first, second = self.model(**twice).chunk(2)
-        return (loss(first, wanted) + loss(second, wanted)) / 2 + self.objective.r_drop * divergence(first, second)
+        plain = (loss(first, wanted) + loss(second, wanted)) / 2
+        return plain + self.objective.r_drop * divergence(first, second, wanted)

@@ -8,8 +8,8 @@ limbeck build "$folder/reviews.csv" --out "$folder/model" --base package:gt_all_
 
 limbeck predict "$folder/model" \
     "The pictures are lovely and the story is a bore." \
-    "I laughed until it hurt." \
-    "Two hours that I shall never get back." \
+    "A warm, funny film with a heart." \
+    "Nothing happens, and it happens slowly." \
     "Not half as bad as the critics said." \
     "Her best role yet." \
     --format table

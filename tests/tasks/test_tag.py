@@ -47,6 +47,15 @@ def test_viterbi_finds_the_best_legal_path(rows: list[list[list[float]]]) -> Non
         assert sum(row[i][t] for i, t in enumerate(found)) == pytest.approx(best)
 
 
+def test_there_may_be_hundreds_of_labels() -> None:
+    task = Tag(tuple(f"L{n}" for n in range(300)))
+    logits = np.zeros((1, 2, task.outputs), dtype=np.float32)
+    logits[0, 0, 599] = logits[0, 1, 600] = 9  # B and I of the last label
+    assert task.predictions(logits) == ["L299 0-1"]
+    targets = task.encode([((0, 3, "L299"),)], [np.array([[0, 1], [2, 3]], dtype=np.int32)])
+    assert task.score(logits, targets) == 1.0
+
+
 def test_an_illegal_sequence_is_repaired() -> None:
     # The likeliest tags by themselves would be O, I-PER, I-LOC.
     logits = ragged([[[5, 0, 0, 0, 0], [0, 0, 0, 2.5, 3], [0, 0, 3, 0, 2.9]]])

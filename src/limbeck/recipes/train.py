@@ -184,9 +184,9 @@ def train(
         Takes about twice as long.
     adversarial
         Learn each row under the worst small move of its word embeddings too: one step (fgm) or several (pgd). Takes
-        about twice, four times as long.
+        two passes for one, or four.
     adversarial_size
-        How far the embeddings of a row are moved in all; a word's embedding in BERT is about 1.4 long.
+        How far the embeddings of a row are moved in all, as their L2 norm.
     layer_decay
         The learning rate of each layer as a share of that of the layer above it, such as 0.9.
     ema

@@ -104,7 +104,7 @@ def _multilabel(task: MultiLabel, judged: Judged) -> Html:
 
 
 def _tag(task: Tag, judged: Judged) -> Html:
-    counts = task.counts_by_label(best_tags(judged.logits), judged.targets.astype(np.int8))
+    counts = task.counts_by_label(best_tags(judged.logits), judged.targets.astype(np.int16))
     note = "An entity is right where its first word, its last word and its label are. Rows and given count entities."
     return join(
         [

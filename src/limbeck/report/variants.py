@@ -131,7 +131,7 @@ def _changed_row(task: AnyTask, judged: Judged, worst: ChangedRow) -> tuple[obje
     label = judged.dataset.labels[worst.row]
     # As `Task.predictions` writes it, so that a right answer is seen to be right.
     if isinstance(task, Tag):
-        true = task.describe(judged.targets[worst.row].astype(np.int8))
+        true = task.describe(judged.targets[worst.row].astype(np.int16))
     else:
         true = ", ".join(name for name in task.labels if name in label) if isinstance(label, tuple) else str(label)
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Tags = NDArray[np.int8]
+Tags = NDArray[np.int16]
 """Tag indices `[rows, units]`, ABSENT after a row's last unit. 0 is O, 1 + 2k is B and 2 + 2k is I of label k."""
 
 ABSENT = -1
@@ -34,7 +34,7 @@ def best_tags(logits: NDArray[np.float32]) -> Tags:
     Viterbi's algorithm over allowed transitions, for all rows at once.
     """
     rows, units, tags = logits.shape
-    result = np.full((rows, units), ABSENT, dtype=np.int8)
+    result = np.full((rows, units), ABSENT, dtype=np.int16)
     if not units or not rows:
         return result
     present = logits[:, :, 0] > -np.inf
@@ -42,7 +42,7 @@ def best_tags(logits: NDArray[np.float32]) -> Tags:
     barred = np.where(may_follow((tags - 1) // 2), 0.0, -np.inf)
     # Before the first unit stands an O, after which no I may come.
     best = scores[:, 0] + barred[OUTSIDE]
-    came_from = np.zeros((units, rows, tags), dtype=np.int8)
+    came_from = np.zeros((units, rows, tags), dtype=np.int16)
     for unit in range(1, units):
         through = best[:, :, None] + barred
         came_from[unit] = through.argmax(axis=1)
@@ -57,7 +57,7 @@ def best_tags(logits: NDArray[np.float32]) -> Tags:
     return result
 
 
-def entities_of(tags: NDArray[np.int8]) -> list[tuple[int, int, int]]:
+def entities_of(tags: NDArray[np.int16]) -> list[tuple[int, int, int]]:
     """The entities of one row of legal tags: first unit, last unit, label index."""
     found: list[tuple[int, int, int]] = []
     for unit, tag in enumerate(tags.tolist()):
@@ -73,12 +73,12 @@ def entities_of(tags: NDArray[np.int8]) -> list[tuple[int, int, int]]:
 
 def tags_of(
     entities: tuple[tuple[int, int, str], ...], spans: NDArray[np.int32], labels: tuple[str, ...]
-) -> NDArray[np.int8]:
+) -> NDArray[np.int16]:
     """The tags of units at `spans` `[units, 2]` under entities given as character spans with labels.
 
     An entity takes all units that it touches; one that touches none has no tags.
     """
-    tags = np.zeros(len(spans), dtype=np.int8)
+    tags = np.zeros(len(spans), dtype=np.int16)
     for start, end, label in entities:
         first = int(np.searchsorted(spans[:, 1], start, side="right"))
         last = int(np.searchsorted(spans[:, 0], end, side="left"))

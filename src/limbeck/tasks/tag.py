@@ -44,9 +44,9 @@ class Tag(msgspec.Struct, frozen=True, tag="tag", tag_field="name"):
         return "entity_f1"
 
     def encode(self, labels: Sequence[Label], spans: Sequence[Spans] | None = None) -> NDArray[np.generic]:
-        """Tag indices, int8 `[rows, units]`, ABSENT after a row's last unit; `spans` are where the units stand."""
+        """Tag indices, int16 `[rows, units]`, ABSENT after a row's last unit; `spans` are where the units stand."""
         rows = [tags_of(found, where, self.labels) for found, where in zip(labels, spans or (), strict=True)]  # type: ignore[arg-type]
-        targets = np.full((len(rows), max(map(len, rows), default=0)), ABSENT, dtype=np.int8)
+        targets = np.full((len(rows), max(map(len, rows), default=0)), ABSENT, dtype=np.int16)
         for target, tags in zip(targets, rows, strict=True):
             target[: len(tags)] = tags
         return targets
@@ -80,14 +80,14 @@ class Tag(msgspec.Struct, frozen=True, tag="tag", tag_field="name"):
         """The entities of each row, as `describe` words them."""
         return [self.describe(tags) for tags in best_tags(logits)]
 
-    def describe(self, tags: NDArray[np.int8]) -> str:
+    def describe(self, tags: NDArray[np.int16]) -> str:
         """The entities of one row of tags in words: `PER 3-4, LOC 9`, units counted from 0."""
         found = entities_of(tags)
         return ", ".join(f"{self.labels[label]} {a}" + (f"-{b}" if b > a else "") for a, b, label in found)
 
     def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
         """The entities of each row that are given and right, given, and wanted, `[rows, 3]`."""
-        pairs = zip(best_tags(logits), targets.astype(np.int8), strict=True)
+        pairs = zip(best_tags(logits), targets.astype(np.int16), strict=True)
         return np.array([_counts(entities_of(a), entities_of(b)) for a, b in pairs], dtype=np.float64).reshape(-1, 3)
 
     def metric_of(self, evidence: NDArray[np.float64]) -> float:
@@ -100,7 +100,7 @@ class Tag(msgspec.Struct, frozen=True, tag="tag", tag_field="name"):
 
     def scores(self, logits: Logits, targets: NDArray[np.generic]) -> dict[str, float]:
         """F1, precision and recall over entities, the F1 of each label (`f1_LABEL`), and the accuracy of the tags."""
-        given, wanted = best_tags(logits), targets.astype(np.int8)
+        given, wanted = best_tags(logits), targets.astype(np.int16)
         right, answered, there = self.counts_by_label(given, wanted).T
         hits = float(right.sum())
         result = {
@@ -115,7 +115,7 @@ class Tag(msgspec.Struct, frozen=True, tag="tag", tag_field="name"):
         result["tag_accuracy"] = float(np.mean((given[:, :both] == wanted[:, :both])[seen])) if seen.any() else 0.0
         return result
 
-    def counts_by_label(self, given: NDArray[np.int8], wanted: NDArray[np.int8]) -> NDArray[np.float64]:
+    def counts_by_label(self, given: NDArray[np.int16], wanted: NDArray[np.int16]) -> NDArray[np.float64]:
         """Entities right, given and wanted, by label, `[labels, 3]`, from tags `[rows, units]`."""
         counts = np.zeros((len(self.labels), 3))
         for a, b in zip(given, wanted, strict=True):

@@ -98,7 +98,7 @@ def label_counts(task: AnyTask, targets: NDArray[np.generic]) -> dict[str, int]:
     if task.name == "regress":
         return {}
     if isinstance(task, Tag):
-        labels = task.counts_by_label(targets.astype(np.int8), targets.astype(np.int8))[:, 1]
+        labels = task.counts_by_label(targets.astype(np.int16), targets.astype(np.int16))[:, 1]
         return dict(zip(task.labels, labels.astype(int).tolist(), strict=True))
     if task.name == "classify":
         counts: Sequence[int] = np.bincount(targets.astype(np.int64), minlength=task.outputs).tolist()

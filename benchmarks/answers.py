@@ -3,9 +3,9 @@
     python benchmarks/answers.py BUNDLE UTILS_QA PEER TRAIN EPOCHS TEST [TEST …]
 
 UTILS_QA is `examples/pytorch/question-answering/utils_qa.py` of a transformers checkout. PEER is a folder: a model that
-the example's settings (3e-5, batches of 12, 384 tokens, stride 128) made of TRAIN in EPOCHS epochs is trained there,
-unless there is one already. Each TEST is answered by both; the time of post-processing is taken on the first, both from
-the same logits.
+the example's settings (3e-5, batches of 12, 384 tokens, stride 128; in bf16) made of TRAIN in EPOCHS epochs is trained
+there, unless there is one already. Each TEST is answered by both; the time of post-processing is taken on the first,
+both from the same logits, the example's from data sets padded as it has them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from common import BASE, show
@@ -123,6 +124,8 @@ def _train_peer(train: str, folder: Path, epochs: float) -> None:
             num_train_epochs=epochs,
             save_strategy="no",
             report_to=[],
+            bf16=True,
+            use_cpu=True,
         ),
         train_dataset=examples,
         data_collator=DataCollatorWithPadding(tokenizer),
@@ -160,27 +163,28 @@ def _peer_answers(folder: str, data: Dataset, postprocess: Any) -> list[str]:
             output = model(**batch)
         width = batch["input_ids"].shape[1]
         logits[0, chosen, :width], logits[1, chosen, :width] = output.start_logits.numpy(), output.end_logits.numpy()
-    windows = [
-        {"example_id": row, "offset_mapping": _context_offsets(features, i)}
-        for i, row in enumerate(features["overflow_to_sample_mapping"])
-    ]
-    return list(postprocess(_Examples(data), windows, (logits[0], logits[1])).values())
+    windows = [(row, _context_offsets(features, i)) for i, row in enumerate(features["overflow_to_sample_mapping"])]
+    return list(postprocess(_as_examples(data), _as_features(windows), (logits[0], logits[1])).values())
 
 
-class _Examples:
-    """What the example's post-processing asks of its data set."""
+def _as_examples(data: Dataset) -> Any:
+    return datasets.Dataset.from_dict(
+        {"id": [str(i) for i in range(len(data))], "question": data.texts, "context": data.pairs}
+    )
 
-    def __init__(self, data: Dataset) -> None:
-        self.contexts = data.pairs or []
 
-    def __getitem__(self, name: str) -> range:
-        return range(len(self.contexts))
-
-    def __len__(self) -> int:
-        return len(self.contexts)
-
-    def __iter__(self) -> Any:
-        return ({"id": i, "context": context} for i, context in enumerate(self.contexts))
+def _as_features(windows: list[tuple[int, list[tuple[int, int] | None]]]) -> Any:
+    """Windows as the example has them: padded, with all that its model and its post-processing read."""
+    padding = [[0] * MAX_TOKENS] * len(windows)
+    return datasets.Dataset.from_dict(
+        {
+            "input_ids": padding,
+            "token_type_ids": padding,
+            "attention_mask": padding,
+            "offset_mapping": [[o and list(o) for o in w] + [None] * (MAX_TOKENS - len(w)) for _, w in windows],
+            "example_id": [str(row) for row, _ in windows],
+        }
+    )
 
 
 def _tokens(predictor: Predictor, data: Dataset) -> list[Tokens]:
@@ -209,16 +213,17 @@ def _time_postprocessing(predictor: Predictor, data: Dataset, postprocess: Any) 
     ours = [answer.text for answer in _decoded(predictor, data, tokens, logits)]
     our_seconds = time.perf_counter() - start
     spread = np.full((2, len(tokens), MAX_TOKENS), -1e4, dtype=np.float32)
-    windows = []
+    windows: list[tuple[int, list[tuple[int, int] | None]]] = []
     for i, row in enumerate(tokens):
         assert row.units is not None
         spread[:, i, row.units.positions] = logits[i, : len(row.units.positions)].T
         offsets: list[tuple[int, int] | None] = [None] * len(row)
         for place, number in zip(row.units.positions[1:], row.units.numbers[1:], strict=True):
             offsets[place] = tuple(row.units.spans[number].tolist())
-        windows.append({"example_id": row.row, "offset_mapping": offsets})
+        windows.append((row.row, offsets))
+    examples, features = _as_examples(data), _as_features(windows)
     start = time.perf_counter()
-    theirs = list(postprocess(_Examples(data), windows, (spread[0], spread[1])).values())
+    theirs = list(postprocess(examples, features, (spread[0], spread[1])).values())
     their_seconds = time.perf_counter() - start
     same = float(np.mean([a == b for a, b in zip(ours, theirs, strict=True)]))
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import msgspec
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from limbeck.tasks.base import Label, Logits
 from limbeck.tasks.calibration import cross_entropy, fit_temperature, softmax
 from limbeck.tasks.results import Answered, FoundSpan, Reading
-from limbeck.tasks.spans import Candidates, best_spans, judge, normalise, units_touched
+from limbeck.tasks.spans import N_BEST, Candidates, best_spans, judge, normalise, units_touched
 
 LONGEST_ANSWER = 30  # units; as in BERT's own evaluation
 SHOWN = 5
@@ -36,8 +35,7 @@ class Gold:
 
     def text_of(self, first: int, last: int) -> str:
         """The characters from one unit to another."""
-        start, end = _without_space(self.context, self.spans, first, last)
-        return self.context[start:end]
+        return self.context[self.spans[first, 0] : self.spans[last, 1]].strip()
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
@@ -83,9 +81,9 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
             golds[row] = Gold(context, where, tuple(units for units in touched if units), tuple(texts))
         return golds
 
-    def candidates(self, logits: Logits) -> Candidates:
+    def candidates(self, logits: Logits, most: int = N_BEST) -> Candidates:
         """The best spans of each row."""
-        return best_spans(logits, longest=self.longest)
+        return best_spans(logits, longest=self.longest, most=most)
 
     def given(self, found: Candidates) -> NDArray[np.bool_]:
         """Whether each row is answered with its best span, `[rows]`."""
@@ -97,16 +95,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
     ) -> list[Answered]:
         """The answer of each row as a span of its context, with the next best ones."""
         found = self.candidates(logits)
-        given, likely = self.given(found), self.probabilities(found.scores)
+        given, likely = self.given(found).tolist(), self.probabilities(found.scores)[:, : 1 + SHOWN].tolist()
+        starts, ends = _characters(spans, found.first[:, :SHOWN], found.last[:, :SHOWN])
         results = []
-        for row, (context, where, reading) in enumerate(zip(contexts, spans, readings, strict=True)):
-            best = []
-            shown = zip(found.first[row], found.last[row], likely[row, 1:].tolist(), strict=True)
-            for first, last, score in islice(shown, SHOWN):
-                start, end = _without_space(context, where, first, last)
-                if score > 0 and start < end:
-                    best.append(FoundSpan(context[start:end], start, end, score))
-            results.append(_answered(best, given[row], float(likely[row, 0]), reading))
+        for row, (context, reading) in enumerate(zip(contexts, readings, strict=True)):
+            nothing, *scores = likely[row]
+            shown = [_found(context, *span) for span in zip(starts[row], ends[row], scores, strict=True) if span[2] > 0]
+            results.append(_answered([span for span in shown if span.text], given[row], nothing, reading))
         return results
 
     def probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -118,7 +113,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
 
     def predictions(self, logits: Logits) -> list[Hashable]:
         """The units of each row's answer, `3-5`, or `no answer`."""
-        found = self.candidates(logits)
+        found = self.candidates(logits, 1)
         best = zip(self.given(found), found.first[:, 0].tolist(), found.last[:, 0].tolist(), strict=True)
         return [f"{first}-{last}" if answered else NO_ANSWER for answered, first, last in best]
 
@@ -129,7 +124,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
 
     def evidence(self, logits: Logits, targets: NDArray[np.generic]) -> NDArray[np.float64]:
         """F1 and exact match of each row by the SQuAD rules, `[rows, 2]`."""
-        found = self.candidates(logits)
+        found = self.candidates(logits, 1)
         return _judged(found, self.given(found), targets)
 
     def metric_of(self, evidence: NDArray[np.float64]) -> float:
@@ -167,12 +162,24 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
         return Answer(fit_temperature(lambda t: cross_entropy(seen / t, places), len(places)), threshold, longest)
 
 
-def _without_space(context: str, spans: Spans, first: int, last: int) -> tuple[int, int]:
-    """The characters from one unit to another; some tokenizers count the white space before a piece in."""
-    start, end = int(spans[first, 0]), int(spans[last, 1])
+def _characters(
+    spans: Sequence[Spans], first: NDArray[np.int64], last: NDArray[np.int64]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Where the characters of spans of units `[rows, spans]` start and end, from the characters of each row's units."""
+    if not len(spans):
+        return [], []
+    begin = np.cumsum([0, *map(len, spans[:-1])])[:, None]
+    every = np.concatenate(spans)
+    return every[begin + first, 0].tolist(), every[begin + last, 1].tolist()
+
+
+def _found(context: str, start: int, end: int, score: float) -> FoundSpan:
+    """A span without the white space around it: some tokenizers count the space before a piece in."""
     text = context[start:end]
-    start += len(text) - len(text.lstrip())
-    return start, start + len(text.strip())
+    bare = text.strip()
+    if len(bare) < len(text):
+        start += len(text) - len(text.lstrip())
+    return FoundSpan(bare, start, start + len(bare), score)
 
 
 def _answered(best: list[FoundSpan], given: bool, nothing: float, reading: Reading) -> Answered:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 N_BEST = 20
-NOTHING = 0  # the unit that stands for no answer: the first token, as in BERT
-_CHUNK_SPANS = 500_000  # scored at once: what a cache holds
+_CHUNK = 250_000  # values looked at in one go: what a cache holds
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
@@ -36,41 +36,59 @@ def best_spans(logits: NDArray[np.float32], *, longest: int, most: int = N_BEST)
     A span's score is the sum of both logits less those of unit 0, which stands for no answer (Devlin et al. 2019);
     -inf marks units that a row has not.
     """
-    rows = len(logits)
+    rows, units = logits.shape[0], logits.shape[1] - 1
     found = Candidates(
         np.full((rows, most), -np.inf, np.float32), np.zeros((rows, most), np.int64), np.zeros((rows, most), np.int64)
     )
-    units = np.isfinite(logits[:, 1:, 0]).sum(axis=1)
-    order = np.argsort(units, kind="stable")[np.count_nonzero(units == 0) :]
-    while len(order):  # the longest contexts first, with others that are nearly as long
-        width = int(units[order[-1]])
-        step = max(1, _CHUNK_SPANS // (width * min(longest, width)))
-        chunk, order = order[-step:], order[:-step]
-        scores, first, last = _best_of(logits[chunk, : 1 + width], min(longest, width), most)
+    step = max(1, _CHUNK // (units + 1))
+    for begin in range(0, rows if units else 0, step):
+        chunk = slice(begin, begin + step)
+        start, end = (logits[chunk, 1:, side] - logits[chunk, :1, side] for side in (0, 1))
+        scores, first, last = _best_of(start, end, min(longest, units), most)
+        there = np.isfinite(scores)
         filled = scores.shape[1]
-        found.scores[chunk, :filled], found.first[chunk, :filled], found.last[chunk, :filled] = scores, first, last
+        found.scores[chunk, :filled] = scores
+        found.first[chunk, :filled], found.last[chunk, :filled] = (1 + first) * there, (1 + last) * there
     return found
 
 
 def _best_of(
-    logits: NDArray[np.float32], longest: int, most: int
+    start: NDArray[np.float32], end: NDArray[np.float32], longest: int, most: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Scores, first and last units of the best spans of rows that are about equally long."""
-    start, end = np.moveaxis(logits[:, 1:] - logits[:, :1], 2, 0)
-    units = start.shape[1]
-    scores = np.full((len(logits), longest, units), -np.inf, dtype=np.float32)
-    for length in range(longest):
-        np.add(start[:, : units - length], end[:, length:], out=scores[:, length, : units - length])
-    flat = scores.reshape(len(logits), -1)
+    """Scores, first and last units of the best spans, exactly: each begins at one of the `most` best starts.
+
+    How good a start is says the best span that begins there. Were a span among the best and its start not, then `most`
+    other starts had a better span each.
+    """
+    rows, units = start.shape
+    firsts = _largest(start + _largest_ahead(end, longest), min(most, units))
+    ends = np.concatenate([end, np.full((rows, longest - 1), -np.inf, np.float32)], axis=1)
+    row = np.arange(rows)[:, None]
+    ahead = sliding_window_view(ends, longest, axis=1)[row, firsts]
+    flat = (start[row, firsts][..., None] + ahead).reshape(rows, -1)
     best = _largest(flat, min(most, flat.shape[1]))
-    added, first = np.divmod(best, units)
-    return np.take_along_axis(flat, best, axis=1), 1 + first, 1 + first + added
+    place, length = np.divmod(best, longest)
+    first = firsts[row, place]
+    return flat[row, best], first, first + length
+
+
+def _largest_ahead(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """The largest of each value and the `width - 1` after it, `[rows, units]`, by doubling what is looked at."""
+    found, seen = values.copy(), 1
+    while seen < width:
+        step = min(seen, width - seen)
+        np.maximum(found[:, :-step], found[:, step:], out=found[:, :-step])
+        seen += step
+    return found
 
 
 def _largest(values: NDArray[np.float32], most: int) -> NDArray[np.int64]:
     """The places of the largest values of each row, largest first."""
-    places = np.argpartition(-values, most - 1, axis=1)[:, :most]
-    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
+    if most == 1:
+        return np.asarray(np.argmax(values, axis=1, keepdims=True))
+    falling = -values
+    places = np.argpartition(falling, most - 1, axis=1)[:, :most]
+    order = np.argsort(np.take_along_axis(falling, places, axis=1), axis=1)
     return np.take_along_axis(places, order, axis=1)
 
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -43,3 +43,10 @@ bench-resume: $(VENV)/installed
 
 bench-memory: $(VENV)/installed
 	$(BIN)/python benchmarks/memory.py $(BUNDLE)
+
+# UTILS_QA: examples/pytorch/question-answering/utils_qa.py of a transformers checkout.
+bench-answers: $(VENV)/installed
+	$(BIN)/python benchmarks/answers.py $(BUNDLE) $(UTILS_QA) build/peer $(DATA) 1 $(TEST)
+
+bench-ablation: $(VENV)/installed
+	$(BIN)/python benchmarks/ablation.py build/ablation 3 3 $(DATA)

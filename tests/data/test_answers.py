@@ -87,6 +87,15 @@ def test_bad_questions_are_counted_from_the_first(tmp_path: Path) -> None:
         load_splits(path)
 
 
+def test_a_question_of_a_squad_file_without_answers_is_bad(tmp_path: Path) -> None:
+    path = squad(tmp_path / "squad.json", 20)
+    document = json.loads(path.read_text("utf-8"))
+    del document["data"][0]["paragraphs"][1]["qas"][1]["answers"]
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(DataError, match=r"squad.json, question 4: no label: the field 'answers' is missing"):
+        load_splits(path)
+
+
 def test_a_row_without_the_field_is_bad_and_one_with_nothing_in_it_has_no_answer(tmp_path: Path) -> None:
     rows = [{"question": f"who is {n}?", "context": f"it is {n}", "answers": str(n)} for n in range(40)]
     rows[5]["answers"] = None  # type: ignore[assignment]

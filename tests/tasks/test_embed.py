@@ -45,6 +45,13 @@ def test_pairs_are_judged_by_the_rank_of_their_own_text() -> None:
     assert found == pytest.approx({"recall_at_1": 1 / 3, "recall_at_5": 1, "recall_at_10": 1, "mrr": 11 / 18})
 
 
+def test_ranks_are_the_same_whatever_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = RANDOM.normal(size=(23, 8)).astype(np.float32)
+    whole = Embed("pairs").evidence(logits, np.zeros(23))
+    monkeypatch.setattr("limbeck.tasks.embed._CHUNK", 50)
+    assert Embed("pairs").evidence(logits, np.zeros(23)).tolist() == whole.tolist()
+
+
 def test_a_text_that_belongs_to_several_does_not_count_against_itself() -> None:
     first = RANDOM.normal(size=(4, 8)).astype(np.float32)
     second = np.tile(first[:1], (4, 1))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from limbeck.data.literals import parse_literal
 from limbeck.data.problems import RowProblem
 from limbeck.data.records import Record
 from limbeck.tasks import Span
@@ -40,8 +39,7 @@ def squad_records(document: Mapping[str, object]) -> Iterator[Record]:
                 if not isinstance(paragraph, Mapping) or not isinstance(qa, Mapping):
                     yield Record(number, {"question": str(qa)}, "expected an object with a question and its answers")
                     continue
-                fields = {name: qa.get(name) for name in ("id", "question", "answers")}
-                yield Record(number, {**fields, "title": title, "context": paragraph.get("context")})
+                yield Record(number, {**qa, "title": title, "context": paragraph.get("context")})
 
 
 def _list_of(value: object, name: str) -> list[object]:
@@ -62,7 +60,7 @@ def read_answers(value: object, context: str) -> Answers:
     if value is None:
         return Answers(())
     if isinstance(value, str):
-        if (written := _written(value)) is not None:
+        if (written := parse_literal(value)) is not None:
             return read_answers(written, context)
         return Answers((_looked_up(value, context),) if value.strip() else ())
     if isinstance(value, Mapping):
@@ -76,20 +74,6 @@ def read_answers(value: object, context: str) -> Answers:
     if isinstance(value, Sequence):
         return Answers(tuple(span for item in value for span in read_answers(item, context).spans))
     raise RowProblem(f"the answers are a {type(value).__name__}, expected texts with where they start in the context")
-
-
-def _written(text: str) -> object | None:
-    """The mapping or list that a text spells, in JSON or in Python, as CSV files hold them; or None."""
-    if not text.startswith(("{", "[")):
-        return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value: object = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, Mapping | list):
-            return value
-    return None
 
 
 def _checked(text: object, start: object, context: str) -> Span:

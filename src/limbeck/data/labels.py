@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from limbeck.data.answers import Answers
+from limbeck.data.literals import parse_list
 from limbeck.data.problems import RowProblem
 from limbeck.data.records import Columns
 from limbeck.data.spans import SCHEMES, Entities
-from limbeck.data.values import Negative, label_name, names, parse_list
+from limbeck.data.values import Negative, label_name, names
 from limbeck.errors import UsageError
 from limbeck.tasks import Label, Span
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,20 +125,6 @@ def label_name(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value.is_integer() else str(value)
     raise RowProblem(f"the label holds {value!r}, expected a name")
-
-
-def parse_list(text: str) -> list[object] | None:
-    """The list that a string spells, in JSON (`["a", "b"]`) or Python (`['a', 'b']`, as pandas writes); or None."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list):
-            return value
-    return None
 
 
 def _is_on(value: object, column: str) -> bool:

@@ -17,6 +17,7 @@ from limbeck.tasks.results import Embedding, Reading, Result
 LearntFrom = Literal["scored", "pairs", "triplets"]
 SAME = 1e-6  # two vectors of one text, read in other company, may differ by rounding
 RECALLED_AT = (1, 5, 10)
+_CHUNK = 10_000_000  # cosines held at once
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed", tag_field="name"):
@@ -92,9 +93,7 @@ class Embed(msgspec.Struct, frozen=True, tag="embed", tag_field="name"):
         """
         vectors = [unit_length(part) for part in np.split(logits.astype(np.float64), self.parts, axis=1)]
         if self.learnt_from == "pairs":
-            cosines = vectors[0] @ vectors[1].T
-            own = np.diagonal(cosines)[:, None]
-            return np.asarray(1.0 + np.sum(cosines > own + SAME, axis=1, keepdims=True), dtype=np.float64)
+            return _ranks_of_own(vectors[0], vectors[1])
         near = np.sum(vectors[0] * vectors[1], axis=1)
         other = np.sum(vectors[0] * vectors[2], axis=1) if self.parts > 2 else targets.astype(np.float64)
         return np.stack([near, other], axis=1)
@@ -154,3 +153,14 @@ def unit_length(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     scaled: NDArray[np.floating] = vectors / np.maximum(lengths, np.finfo(vectors.dtype).tiny)
     return scaled
+
+
+def _ranks_of_own(vectors: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The rank of each row of `others` among all of them by its cosine to the same row of `vectors`, `[rows, 1]`."""
+    own = np.sum(vectors * others, axis=1, keepdims=True)
+    ranks = np.ones(own.shape)
+    step = max(1, _CHUNK // max(1, len(others)))
+    for begin in range(0, len(vectors), step):
+        chunk = slice(begin, begin + step)
+        ranks[chunk] += np.sum(vectors[chunk] @ others.T > own[chunk] + SAME, axis=1, keepdims=True)
+    return ranks

@@ -169,11 +169,7 @@ def fit(
     place = processes.on_first(lambda: _resume(folder, fingerprint, trained))
     if place is None:
         torch.manual_seed(plan.seed)
-        few = steps_per_epoch(len(targets), plan) * plan.epochs < MEASURED_STEPS
-        known = PrecisionChoice(precision or "fp32") if precision or few else None
-        measured = known or measure_precision(_rehearsal(stepper, plan))
-        choice = processes.on_first(lambda: measured)
-        place = _Place(fingerprint, asdict(choice))
+        place = _Place(fingerprint, asdict(_choose_precision(precision, stepper, plan)))
         # What was measured must not be measured again, perhaps otherwise, by a run that goes on from here.
         if processes.first:
             save_checkpoint(folder / CHECKPOINT, trained, asdict(place))
@@ -210,6 +206,14 @@ def fit(
 def evaluation_interval(per_epoch: int) -> int:
     """Steps between two evaluations: an epoch, or the even part of one that is nearest to a thousand steps."""
     return math.ceil(per_epoch / max(1, round(per_epoch / 1000)))
+
+
+def _choose_precision(said: Precision | None, stepper: Stepper, plan: Plan) -> PrecisionChoice:
+    """What was said, or what was measured to be faster; of several processes by the first."""
+    few = steps_per_epoch(len(stepper.targets), plan) * plan.epochs < MEASURED_STEPS
+    known = PrecisionChoice(said or "fp32") if said or few else None
+    measured = known or measure_precision(_rehearsal(stepper, plan))
+    return stepper.processes.on_first(lambda: measured)
 
 
 def _rehearsal(stepper: Stepper, plan: Plan) -> Callable[[Precision], None]:

@@ -32,6 +32,7 @@ RANKS = {
     "proving": 3,
     "console": 4,
     "training": 4,
+    "distillation": 4,
     "augmentation": 4,
     "export": 4,
     "report": 4,
@@ -46,6 +47,7 @@ ASIDE = {
     "engines": {"bundle"},
     "predictor": {"bundle", "engines"},
     "proving": {"bundle", "engines", "predictor"},
+    "distillation": {"training"},
     "cli": {"show"},
 }
 # And the one module that holds the two worlds together.

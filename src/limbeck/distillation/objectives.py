@@ -1,0 +1,122 @@
+"""What a student may be asked to be like its teacher in: pure functions, each with one loss a row `[rows]`.
+
+`student` and `teacher` are what the two models made of the same rows. A `mask` `[rows, length]` is 1 where a token is
+and 0 where there is padding, which never counts. No gradient flows to what a teacher made.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+MASKED = -1e9  # of a score before a softmax: its exponential is 0, and unlike -inf it has differences
+
+
+def soft_targets(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² KL(softmax(teacher / T) || softmax(student / T)) over the last of the dimensions `[..., classes]`.
+
+    Hinton et al. 2015. T² keeps the gradients of the size that they have without a temperature. `[...]`.
+    """
+    wanted = functional.log_softmax(teacher.float() / temperature, dim=-1)
+    found = functional.log_softmax(student.float() / temperature, dim=-1)
+    return temperature**2 * (wanted.exp() * (wanted - found)).sum(dim=-1)
+
+
+def binary_soft_targets(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`soft_targets` of each label's yes and no, summed over the labels: `[rows, labels]` to `[rows]`."""
+    found, wanted = (torch.stack([logits, torch.zeros_like(logits)], dim=-1) for logits in (student, teacher))
+    return soft_targets(found, wanted, temperature).sum(dim=-1)
+
+
+def span_soft_targets(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """`soft_targets` over the tokens where a span starts, and over those where it ends: their mean.
+
+    Logits are `[rows, length, 2]`.
+    """
+    found, wanted = (_unmasked(logits.float().transpose(1, 2), mask[:, None]) for logits in (student, teacher))
+    return soft_targets(found, wanted, temperature).mean(dim=1)
+
+
+def squared_logits(student: Tensor, teacher: Tensor) -> Tensor:
+    """The mean squared difference of the logits `[rows, ...]` (Ba and Caruana 2014)."""
+    return (student.float() - teacher.float()).square().flatten(1).mean(dim=1)
+
+
+def squared_vectors(student: Tensor, teacher: Tensor) -> Tensor:
+    """The squared distance of two vectors `[rows, width]` (Reimers and Gurevych 2020)."""
+    return (student.float() - teacher.float()).square().sum(dim=1)
+
+
+def hidden_states(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """The mean squared difference of hidden states, or of embeddings, `[rows, length, width]`.
+
+    Jiao et al. 2020 (TinyBERT); a student of another width is projected to that of the teacher before.
+    """
+    return _masked_mean((student.float() - teacher.float()).square().mean(dim=2), mask)
+
+
+def directions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """1 - cosine of hidden states `[rows, length, width]`, the mean over the tokens (Sanh et al. 2019, DistilBERT)."""
+    return _masked_mean(1 - functional.cosine_similarity(student.float(), teacher.float(), dim=2), mask)
+
+
+def patient_states(student: Tensor, teacher: Tensor) -> Tensor:
+    """The squared distance of the first tokens' hidden states `[rows, width]`, both of length 1.
+
+    Sun et al. 2019 (patient knowledge distillation).
+    """
+    return squared_vectors(functional.normalize(student.float(), dim=1), functional.normalize(teacher.float(), dim=1))
+
+
+def attention_scores(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """The mean squared difference of attention scores `[rows, heads, length, length]`, before the softmax.
+
+    Jiao et al. 2020 (TinyBERT). The mean is over the heads and the pairs of tokens.
+    """
+    apart = (student.float() - teacher.float()).square().mean(dim=1)
+    pairs = mask[:, :, None] * mask[:, None, :]
+    return _masked_mean(apart.flatten(1), pairs.flatten(1))
+
+
+def relations(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """KL(softmax(teacher) || softmax(student)) of scores `[rows, heads, length, length]` over the tokens looked at.
+
+    The mean over the heads and the tokens that look. Of queries and keys these are the attention distributions of
+    MiniLM (Wang et al. 2020), of values and values its value relations; of queries, of keys and of values each with
+    themselves, regrouped into relation heads, those of MiniLMv2 (Wang et al. 2021).
+    """
+    found, wanted = (_unmasked(scores.float(), mask[:, None, None]) for scores in (student, teacher))
+    return _masked_mean(soft_targets(found, wanted, 1.0).mean(dim=1), mask)
+
+
+def scaled_products(first: Tensor, second: Tensor, heads: int) -> Tensor:
+    """Scaled dot products `[rows, heads, length, length]` of vectors `[rows, length, width]` cut into heads.
+
+    Vaswani et al. 2017. The number of heads need not be the model's own: MiniLMv2 regroups.
+    """
+    size = first.shape[2] // heads
+    one, other = (vectors.float().unflatten(2, (heads, size)).transpose(1, 2) for vectors in (first, second))
+    return one @ other.transpose(2, 3) / math.sqrt(size)
+
+
+def sample_relations(student: Tensor, teacher: Tensor) -> Tensor:
+    """How unlike the cosines of each text to all texts of the batch are: the mean squared difference.
+
+    Vectors are `[rows, width]`, of any two widths (Tung and Mori 2019, with cosines).
+    """
+    found, wanted = (functional.normalize(vectors.float(), dim=1) for vectors in (student, teacher))
+    return (found @ found.T - wanted @ wanted.T).square().mean(dim=1)
+
+
+def _unmasked(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scores whose last dimension is the length, such that a softmax over it leaves nothing to padding."""
+    return scores.masked_fill(mask == 0, MASKED)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of `[rows, n]` over what is not masked."""
+    counted = mask.to(values.dtype)
+    return values.masked_fill(mask == 0, 0.0).sum(dim=1) / counted.sum(dim=1).clamp_min(1)

@@ -98,8 +98,9 @@ def scaled_products(first: Tensor, second: Tensor, heads: int) -> Tensor:
     Vaswani et al. 2017. The number of heads need not be the model's own: MiniLMv2 regroups.
     """
     size = first.shape[2] // heads
-    one, other = (vectors.float().unflatten(2, (heads, size)).transpose(1, 2) for vectors in (first, second))
-    return one @ other.transpose(2, 3) / math.sqrt(size)
+    one, other = (v.float().reshape(*v.shape[:2], heads, size).transpose(1, 2) for v in (first, second))
+    scores: Tensor = one @ other.transpose(2, 3) / math.sqrt(size)
+    return scores
 
 
 def sample_relations(student: Tensor, teacher: Tensor) -> Tensor:

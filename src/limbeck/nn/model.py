@@ -7,6 +7,7 @@ the layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,6 +130,13 @@ def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: fl
     return _with_head(base, config, pooling, task, dropout)
 
 
+def random_model(config: Any, task: AnyTask, *, pooling: Head, dropout: float) -> TextModel:
+    """An encoder of this configuration with a head for `task`, its weights from PyTorch's global random state."""
+    return TextModel(
+        _inner(lambda kind: kind.from_config(config, dtype=torch.float32), pooling, task, dropout), pooling
+    )
+
+
 def set_dropout(config: Any, dropout: float) -> None:
     """Give all hidden states of an encoder this dropout, whatever its family calls it, and its attention none."""
     for name in _HIDDEN_DROPOUT:
@@ -142,19 +150,24 @@ def set_dropout(config: Any, dropout: float) -> None:
 def _with_head(base: str, config: Any, pooling: Head, task: AnyTask, dropout: float) -> TextModel:
     if pooling not in HEADS:
         raise UsageError(f"unknown pooling {pooling!r}: expected one of {', '.join(HEADS)}")
+
+    def load(kind: Any) -> Any:
+        return kind.from_pretrained(base, config=config, dtype=torch.float32)
+
     try:
         with quiet_loading():
-            inner = _load_inner(base, config, pooling, task, dropout)
+            inner = _inner(load, pooling, task, dropout)
     except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"cannot load an encoder from {base!r}: {error}") from error
     return TextModel(inner, pooling)
 
 
-def _load_inner(base: str, config: Any, pooling: Head, task: AnyTask, dropout: float) -> nn.Module:
+def _inner(make: Callable[[Any], Any], pooling: Head, task: AnyTask, dropout: float) -> nn.Module:
+    """The module around the encoder; `make` makes a model of a class of transformers."""
     if pooling in _WHOLE:
-        whole: nn.Module = _WHOLE[pooling].from_pretrained(base, config=config, dtype=torch.float32)
+        whole: nn.Module = make(_WHOLE[pooling])
         return whole
-    encoder = AutoModel.from_pretrained(base, config=config, dtype=torch.float32)
+    encoder = make(AutoModel)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # unused weights would neither train nor decay
     if isinstance(task, Embed):

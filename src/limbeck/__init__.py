@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limbeck.recipes.build import build
     from limbeck.recipes.compress import compress
     from limbeck.recipes.convert import convert
+    from limbeck.recipes.distill import distill
     from limbeck.recipes.predict import predict
     from limbeck.recipes.pretrain import pretrain
     from limbeck.recipes.train import train
@@ -26,6 +27,7 @@ _HOMES = {
     "build": "limbeck.recipes.build",
     "compress": "limbeck.recipes.compress",
     "convert": "limbeck.recipes.convert",
+    "distill": "limbeck.recipes.distill",
     "load": "limbeck.predictor",
     "predict": "limbeck.recipes.predict",
     "pretrain": "limbeck.recipes.pretrain",
@@ -39,6 +41,7 @@ __all__ = [
     "build",
     "compress",
     "convert",
+    "distill",
     "load",
     "predict",
     "pretrain",

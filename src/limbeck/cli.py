@@ -53,6 +53,10 @@ for _name, (_help, _example) in {
         "Make more training rows of those there are, dev and test rows left alone.",
         "limbeck augment reviews.csv --out more",
     ),
+    "distill": (
+        "Teach a smaller model what a trained bundle answers, and write it as a bundle.",
+        "limbeck distill model reviews.csv --student L3 --out small",
+    ),
     "compress": (
         "Compile a trained bundle and prove each variant on held-out rows.",
         "limbeck compress model --max-drop 0.3",

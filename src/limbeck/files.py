@@ -46,6 +46,11 @@ def as_usual(path: Path) -> None:
     path.chmod(0o666 & ~umask)
 
 
+def user_cache() -> Path:
+    """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file or leave the old one."""
     with replace_when_written(path) as beside:

@@ -42,7 +42,7 @@ def row_loss(
             logits, targets * (1 - label_smoothing) + label_smoothing / 2, pos_weight=weights(logits), reduction="none"
         ).sum(dim=1)
     if task.name == "tag":
-        return lambda logits, targets: _mean_over_words(_tag_losses(logits, targets, label_smoothing), targets)
+        return lambda logits, targets: mean_over_words(_tag_losses(logits, targets, label_smoothing), targets)
     if task.name == "answer":
         return lambda logits, targets: functional.cross_entropy(
             logits, targets, reduction="none", label_smoothing=label_smoothing
@@ -78,7 +78,7 @@ def _tag_losses(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tens
     )
 
 
-def _mean_over_words(tokens: Tensor, targets: Tensor) -> Tensor:
+def mean_over_words(tokens: Tensor, targets: Tensor) -> Tensor:
     """The mean of each row `[rows, length]` over the tokens that have a tag."""
     tagged = targets[:, : tokens.shape[1]] != NOT_LEARNT
     return (tokens * tagged).sum(dim=1) / tagged.sum(dim=1).clamp_min(1)
@@ -94,7 +94,7 @@ def row_divergence(task: AnyTask) -> RowDivergence:
     if task.name == "classify":
         return lambda first, second, targets: _jeffreys(first, second)
     if task.name == "tag":
-        return lambda first, second, targets: _mean_over_words(_jeffreys(first, second), targets)
+        return lambda first, second, targets: mean_over_words(_jeffreys(first, second), targets)
     if task.name == "answer":
         return lambda first, second, targets: _jeffreys(first.transpose(1, 2), second.transpose(1, 2)).mean(dim=1)
     if task.name == "multilabel":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from safetensors.numpy import save_file
 from transformers import BertConfig, BertTokenizer
 
 from limbeck.errors import BaseModelError, UsageError
-from limbeck.files import as_usual, folder_when_written, sha256_of
+from limbeck.files import as_usual, folder_when_written, sha256_of, user_cache
 from limbeck.nn.tensor_bundle import read_bundle_index
 from limbeck.nn.tf_weights import read_weights
 
@@ -78,8 +77,7 @@ def cached_conversion(checkpoint: Path) -> tuple[Path, Conversion | None]:
     shards = sorted(source.prefix.parent.glob(f"{source.prefix.name}.data-*"))
     files = (source.config, source.vocab, source.prefix.with_name(f"{source.prefix.name}.index"), *shards)
     mark = hashlib.sha256(" ".join((str(CONVERSION), *map(sha256_of, files))).encode()).hexdigest()[:32]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "limbeck" / "converted" / mark
+    folder = user_cache() / "converted" / mark
     if folder.is_dir():  # it is whole: it was renamed into place
         return folder, None
     return folder, convert_checkpoint(checkpoint, folder)

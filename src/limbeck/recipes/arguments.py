@@ -55,6 +55,7 @@ RANGES = {
     "adversarial_size": Range(0, above=True),
     "layer_decay": Range(0, 1, above=True),
     "ema": Range(0, 0.99999),
+    "temperature": Range(0.1, 100),
     "train_last": Range(0),
     "budget_tokens": Range(8),
     "checkpoint_seconds": Range(0),

@@ -25,6 +25,7 @@ from limbeck.nn.model import load_model
 from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.held_out import judging, new_rows, training_splits
+from limbeck.recipes.trained import made_with
 from limbeck.tasks import Logits
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
@@ -101,7 +102,7 @@ def compress(
 
 def compress_mark(bundle: Bundle, data: str | None, max_drop: float) -> str:
     """What the variants of a bundle depend on."""
-    trained = bundle.manifest.arguments["train"]["fingerprint"]
+    trained = made_with(bundle.manifest)["fingerprint"]
     return fingerprint({"train": trained, "data": data, "max_drop": max_drop}, bundle.manifest.source.sha256)
 
 

@@ -42,13 +42,19 @@ def already_trained(out: Path, arguments: dict[str, Any], mark: str, overwrite: 
             raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
         return None
     try:
-        before = read_manifest(out).arguments["train"]
+        before = made_with(read_manifest(out))
     except (BundleError, KeyError):
         raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
     if before["fingerprint"] == mark:
         say(f"  {out} was trained with these arguments on these rows already; nothing to do")
         return read_bundle(out)
     raise made_otherwise(out, before, arguments, "rows")
+
+
+def made_with(manifest: Manifest) -> dict[str, Any]:
+    """The arguments of the recipe that trained a bundle's weights. Raises `KeyError` where none is recorded."""
+    recorded: dict[str, Any] = manifest.arguments.get("distill") or manifest.arguments["train"]
+    return recorded
 
 
 def save_tokenizer(base: str, model: TextModel, max_tokens: int | None, folder: Path) -> tuple[int, int]:
@@ -92,8 +98,9 @@ def manifest_of(
     prepared: Prepared,
     arguments: dict[str, Any],
     sweep: dict[str, Any] | None = None,
+    distillation: dict[str, Any] | None = None,
 ) -> Manifest:
-    """The manifest of a bundle that is trained and not yet compiled; `sweep` is the record of the trials."""
+    """The manifest of a bundle that is not yet compiled; `sweep` and `distillation` say what else trained it."""
     training = {
         "fit": asdict(tuned.fit),
         "plan": asdict(plan),
@@ -103,6 +110,7 @@ def manifest_of(
         "untrained": tuned.untrained,
         "label_counts": label_counts(tuned.task, prepared.train.targets),
         **({"sweep": sweep} if sweep else {}),
+        **({"distillation": distillation} if distillation else {}),
     }
     return Manifest(
         format=FORMAT,
@@ -110,7 +118,7 @@ def manifest_of(
         task=tuned.task,
         model=model,
         source=source,
-        arguments={"train": arguments},
+        arguments={"distill" if distillation else "train": arguments},
         versions=installed_versions(),
         training=training,
         scores=tuned.scores,

@@ -20,7 +20,7 @@ from limbeck.tasks import AnyTask, Embed, Logits
 from limbeck.training.loop import Fit, Plan, Progress, fit
 from limbeck.training.prepare import Prepared, TokenizedSplit, standardise, training_targets
 from limbeck.training.processes import join
-from limbeck.training.step import Objective
+from limbeck.training.step import Lesson, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,12 @@ def fine_tune(
     folder: Path,
     fingerprint: str,
     on_step: Callable[[Progress], None],
+    lesson: Lesson | None = None,
 ) -> FineTuned:
-    """Train `model` in place; see `limbeck.train` for the arguments and `fit` for resuming."""
+    """Train `model` in place; see `limbeck.train` for the arguments and `fit` for resuming.
+
+    A `lesson` takes the place of the task's own loss.
+    """
     untrained = None
     processes = join()
     if isinstance(task, Embed) and processes.first:
@@ -64,6 +68,7 @@ def fine_tune(
         folder=folder,
         fingerprint=fingerprint,
         on_step=on_step,
+        lesson=lesson,
     )
     if task.name == "regress":
         mean, scale = standardise(prepared.train.targets.astype(np.float32))
@@ -94,6 +99,7 @@ def fit_rows(
     folder: Path,
     fingerprint: str,
     on_step: Callable[[Progress], None],
+    lesson: Lesson | None = None,
 ) -> Fit:
     """Train `model` in place, judged by the dev rows alone: the part of `fine_tune` before calibration and test rows.
 
@@ -114,7 +120,7 @@ def fit_rows(
         model,
         prepared.train.rows,
         torch.from_numpy(wanted),
-        objective=_objective(task, targets, plan),
+        objective=_objective(task, targets, plan, lesson),
         evaluate=dev_score,
         plan=plan,
         pad_id=pad_id,
@@ -132,12 +138,14 @@ def _logits(
     return labelled_logits(task, split.rows, found)
 
 
-def _objective(task: AnyTask, targets: NDArray[np.generic], plan: Plan) -> Objective:
+def _objective(task: AnyTask, targets: NDArray[np.generic], plan: Plan, lesson: Lesson | None) -> Objective:
+    compared = isinstance(task, Embed) and task.learnt_from != "scored"
     weights = balanced_weights(task, targets) if plan.balance_labels else None
     return Objective(
         loss=row_loss(task, weights, label_smoothing=plan.label_smoothing),
         divergence=row_divergence(task) if plan.r_drop else None,
         r_drop=plan.r_drop,
         adversary=plan.adversary,
-        whole_batch=isinstance(task, Embed) and task.learnt_from != "scored",
+        whole_batch=compared or (lesson is not None and lesson.whole_batch),
+        lesson=lesson,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,23 @@ from limbeck.text import Tokens, pad, padded_length, token_batches
 from limbeck.training.adversarial import Adversary, adversarial_backward
 from limbeck.training.processes import ALONE, Processes
 
+
+class Lesson(Protocol):
+    """A loss that runs the model itself, to see more of it than its logits; under `whole_batch` rows depend on others.
+
+    From the model, its padded inputs, the targets and the numbers of their rows; one loss a row.
+    """
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether a batch must not be taken apart."""
+
+    def __call__(
+        self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]
+    ) -> Tensor:
+        """The losses."""
+
+
 Corrupt = Callable[[dict[str, Tensor], Tensor], tuple[dict[str, Tensor], Tensor]]
 """From padded inputs and targets to those that are learnt; draws from PyTorch's global random state only."""
 
@@ -28,7 +46,8 @@ class Objective:
     With a `divergence` each row is read twice under different dropout, and `r_drop` times the divergence of the two
     answers is added to their mean loss (R-Drop, Liang et al. 2021). With an `adversary` the loss under the embeddings
     that it moved is added. Under `whole_batch` a row's loss depends on the others: a batch is not taken apart.
-    `corrupt` changes the inputs and targets of each piece first, anew at every visit.
+    `corrupt` changes the inputs and targets of each piece first, anew at every visit. A `lesson` stands in for `loss`
+    and `divergence`.
     """
 
     loss: RowLoss
@@ -37,6 +56,7 @@ class Objective:
     adversary: Adversary | None = None
     whole_batch: bool = False
     corrupt: Corrupt | None = None
+    lesson: Lesson | None = None
 
 
 class Stepper:
@@ -91,7 +111,7 @@ class Stepper:
             wanted = self.targets[torch.from_numpy(chosen)].to(self.device)
             if self.objective.corrupt is not None:
                 inputs, wanted = self.objective.corrupt(inputs, wanted)
-            total += self._backward(inputs, wanted, len(indices), precision)
+            total += self._backward(inputs, wanted, chosen, len(indices), precision)
         return total
 
     def _pieces(self, indices: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -102,12 +122,14 @@ class Stepper:
         budget = self.budget_tokens * len(self.targets) // len(self.rows)
         return [mine[p] for p in token_batches(lengths, budget_tokens=budget, max_length=self.longest)]
 
-    def _backward(self, inputs: dict[str, Tensor], wanted: Tensor, rows: int, precision: Precision) -> float:
-        """Add the gradients of one piece of a batch of `rows`; returns the piece's share of the loss."""
+    def _backward(
+        self, inputs: dict[str, Tensor], wanted: Tensor, chosen: NDArray[np.int64], rows: int, precision: Precision
+    ) -> float:
+        """Add the gradients of one piece, the `chosen` of `rows` of a batch; returns the piece's share of the loss."""
 
         def loss_of() -> Tensor:
             with autocast(precision, self.device):
-                return self._row_losses(inputs, wanted).sum() / rows
+                return self._row_losses(inputs, wanted, chosen).sum() / rows
 
         if self.objective.adversary is not None:
             embeddings = self.model.encoder.get_input_embeddings()
@@ -116,7 +138,9 @@ class Stepper:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
-    def _row_losses(self, inputs: dict[str, Tensor], wanted: Tensor) -> Tensor:
+    def _row_losses(self, inputs: dict[str, Tensor], wanted: Tensor, chosen: NDArray[np.int64]) -> Tensor:
+        if self.objective.lesson is not None:
+            return self.objective.lesson(self.model, inputs, wanted, chosen)
         loss, divergence = self.objective.loss, self.objective.divergence
         if divergence is None:
             return loss(self.model(**inputs), wanted)

@@ -1,0 +1,205 @@
+"""The loss of a student: what it is asked, weighed and added up, one number a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from limbeck.distillation import objectives as o
+from limbeck.distillation.answers import Answers
+from limbeck.distillation.layer_maps import LayerMap
+from limbeck.distillation.states import States, captured
+from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
+from limbeck.errors import UsageError
+from limbeck.nn.losses import RowLoss, mean_over_words
+from limbeck.nn.model import TextModel
+from limbeck.nn.sentence import mean_pool
+from limbeck.tasks import AnyTask
+
+MOST_RELATION_HEADS = 48  # Wang et al. 2021 for encoders as wide as BERT-Base
+_EQUAL_WIDTHS = ("directions", "patient")
+_EQUAL_HEADS = ("attention", "distributions", "values")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A piece of a batch as both models have read it; states only where an objective asks for them.
+
+    `mask` `[texts, length]` is the attention mask; `answers` are the teacher's logits.
+    """
+
+    mask: Tensor
+    targets: Tensor
+    logits: Tensor
+    answers: Tensor | None
+    student: States
+    teacher: States
+
+
+class Lesson:
+    """A loss that sees the teacher: see `training.step.Lesson`.
+
+    `answers` are the teacher's to the training rows, None where no objective is of them. The projections that hidden
+    states of another width need are put into the student, as `model.projections`, to be trained and saved with it.
+    """
+
+    def __init__(
+        self,
+        teacher: TextModel,
+        student: TextModel,
+        task: AnyTask,
+        weights: Weights,
+        *,
+        hard: RowLoss,
+        temperature: float,
+        layer_map: LayerMap,
+        answers: Answers | None,
+        device: torch.device,
+    ) -> None:
+        check_sizes(teacher, student, task, weights)
+        self.teacher = teacher.to(device).eval().requires_grad_(False)
+        self.task, self.weights, self.hard = task, weights, hard
+        self.temperature, self.layer_map, self.answers = temperature, layer_map, answers
+        self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
+        self.heads = student.config.num_attention_heads
+        here, there = student.config.hidden_size, teacher.config.hidden_size
+        self.relation_heads = relation_heads(here, there)
+        needed = [name for name in ("embeddings", "hidden") if name in weights and here != there]
+        student.add_module("projections", nn.ModuleDict({name: nn.Linear(here, there, bias=False) for name in needed}))
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether a row's loss depends on the others."""
+        return "samples" in self.weights
+
+    def __call__(
+        self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]
+    ) -> Tensor:
+        """One loss a row, `[rows]`."""
+        read = self._read(model, inputs, targets, indices)
+        total = torch.zeros(len(targets), device=targets.device)
+        for name, weight in self.weights.items():
+            # Of a row with several texts, each text has a loss of its own.
+            total = total + weight * self._loss(name, model, read).view(-1, len(targets)).mean(dim=0)
+        return total
+
+    def _read(self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]) -> Read:
+        mask = inputs["attention_mask"]
+        answers = None
+        if self.answers is not None:
+            texts = len(mask) // len(targets)
+            apart = len(self.answers) // texts
+            rows = np.concatenate([indices + part * apart for part in range(texts)])
+            answers = torch.from_numpy(self.answers[rows].astype(np.float32)).to(mask.device)
+            answers = answers[:, : mask.shape[1]] if answers.ndim == 3 else answers
+        if not self.inside:
+            return Read(mask, targets, model(**inputs), answers, States(), States())
+        with captured(self.teacher) as theirs, torch.no_grad():
+            self.teacher(**inputs)
+        with captured(model) as ours:
+            logits = model(**inputs)
+        return Read(mask, targets, logits, answers, ours, theirs)
+
+    def _loss(self, name: str, model: TextModel, read: Read) -> Tensor:
+        if name == "hard":
+            return self.hard(read.logits, read.targets)
+        if name in OF_ANSWERS:
+            return self._of_answers(name, read, cast(Tensor, read.answers))
+        if name in OF_LAYERS:
+            return torch.stack(list(self._of_layers(name, model, read))).mean(dim=0)
+        return self._of_ends(name, model, read)
+
+    def _of_answers(self, name: str, read: Read, answers: Tensor) -> Tensor:
+        task, logits = self.task.name, read.logits
+        if task == "answer":
+            if name == "soft":
+                return o.span_soft_targets(logits, answers, read.mask, self.temperature)
+            return o.hidden_states(logits, answers, read.mask)
+        if task == "tag":
+            apart = (logits - answers).square().mean(dim=2)
+            tokens = o.soft_targets(logits, answers, self.temperature) if name == "soft" else apart
+            return mean_over_words(tokens, read.targets)
+        if task == "embed":
+            return o.squared_vectors(logits, answers)
+        if name == "soft" and task == "classify":
+            return o.soft_targets(logits, answers, self.temperature)
+        if name == "soft" and task == "multilabel":
+            return o.binary_soft_targets(logits, answers, self.temperature)
+        return o.squared_logits(logits, answers)
+
+    def _of_layers(self, name: str, model: TextModel, read: Read) -> Iterator[Tensor]:
+        ours, theirs, mask = read.student, read.teacher, read.mask
+        for here, there in self.layer_map:
+            if name == "attention":
+                found = o.scaled_products(ours.queries[here], ours.keys[here], self.heads)
+                wanted = o.scaled_products(theirs.queries[there], theirs.keys[there], self.heads)
+                yield o.attention_scores(found, wanted, mask)
+                continue
+            student, teacher = ours.hidden[here + 1], theirs.hidden[there + 1]
+            if name == "hidden":
+                yield o.hidden_states(_projected(model, name, student), teacher, mask)
+            elif name == "directions":
+                yield o.directions(student, teacher, mask)
+            else:
+                yield o.patient_states(student[:, 0], teacher[:, 0])
+
+    def _of_ends(self, name: str, model: TextModel, read: Read) -> Tensor:
+        ours, theirs, mask = read.student, read.teacher, read.mask
+        if name == "embeddings":
+            return o.hidden_states(_projected(model, name, ours.hidden[0]), theirs.hidden[0], mask)
+        if name == "samples":
+            return o.sample_relations(mean_pool(ours.hidden[-1], mask), mean_pool(theirs.hidden[-1], mask))
+
+        def compared(kinds: tuple[str, str], heads: int) -> Tensor:
+            found, wanted = (
+                o.scaled_products(getattr(states, kinds[0])[-1], getattr(states, kinds[1])[-1], heads)
+                for states in (ours, theirs)
+            )
+            return o.relations(found, wanted, mask)
+
+        if name == "distributions":
+            return compared(("queries", "keys"), self.heads)
+        if name == "values":
+            return compared(("values", "values"), self.heads)
+        three = [compared((kind, kind), self.relation_heads) for kind in ("queries", "keys", "values")]
+        return torch.stack(three).mean(dim=0)
+
+
+def check_sizes(teacher: TextModel, student: TextModel, task: AnyTask, weights: Weights) -> None:
+    """Raises `UsageError`, naming all objectives that compare what the two models do not have alike."""
+    here, there = student.config, teacher.config
+    problems = []
+    if here.hidden_size != there.hidden_size:
+        vectors = OF_ANSWERS if task.name == "embed" else ()
+        problems += [
+            f"{name} needs a student as wide as its teacher, {there.hidden_size}, and it is {here.hidden_size} wide"
+            for name in (*_EQUAL_WIDTHS, *vectors)
+            if name in weights
+        ]
+    if here.num_attention_heads != there.num_attention_heads:
+        problems += [
+            f"{name} compares head with head, and the student has {here.num_attention_heads}, its teacher "
+            f"{there.num_attention_heads}"
+            for name in _EQUAL_HEADS
+            if name in weights
+        ]
+    if problems:
+        raise UsageError(f"--objective: {'; '.join(problems)}")
+
+
+def relation_heads(student_width: int, teacher_width: int) -> int:
+    """The most heads up to MOST_RELATION_HEADS that divide both widths."""
+    both = math.gcd(student_width, teacher_width)
+    return max(heads for heads in range(1, MOST_RELATION_HEADS + 1) if both % heads == 0)
+
+
+def _projected(model: TextModel, name: str, states: Tensor) -> Tensor:
+    projections: nn.ModuleDict = model.projections  # type: ignore[assignment]
+    return projections[name](states) if name in projections else states

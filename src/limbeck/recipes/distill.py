@@ -1,0 +1,299 @@
+"""`limbeck distill`: a trained bundle teaches a smaller model, which becomes a bundle like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from limbeck.bundle import Bundle, Model, read_bundle
+from limbeck.console import notes, stage
+from limbeck.data import Columns
+from limbeck.distillation.layer_maps import LayerMap, layer_map_lines, parse_layer_map
+from limbeck.distillation.lesson import Lesson
+from limbeck.distillation.students import Student, new_student, parse_shape, shape_of
+from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights, parse_objective
+from limbeck.errors import UsageError
+from limbeck.measure import usable_cpus
+from limbeck.nn.losses import row_loss
+from limbeck.nn.model import TextModel, fold_scale, load_model
+from limbeck.nn.precision import Precision
+from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.taught import (
+    Taught,
+    judged_teacher,
+    kept_answers,
+    read_rows,
+    student_task,
+    weights_sha256,
+)
+from limbeck.recipes.together import together
+from limbeck.recipes.tracking import Tracker, check_tracker, tracked
+from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
+from limbeck.recipes.training_choices import default_epochs, default_learning_rate
+from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.tasks import AnyTask
+from limbeck.text import Tokenizer
+from limbeck.training.fine_tune import fine_tune
+from limbeck.training.loop import Plan
+from limbeck.training.optimizer import freeze
+from limbeck.training.prepare import Prepared, prepare, standardise
+from limbeck.training.processes import join
+
+WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
+
+
+@together
+def distill(
+    teacher: str | Path,
+    data: str,
+    *,
+    out: str | Path,
+    student: str,
+    objective: str = "default",
+    temperature: float = 2.0,
+    layer_map: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    pair_separator: str | None = None,
+    label_separator: str | None = None,
+    skip_bad_rows: bool = False,
+    epochs: int | None = None,
+    batch: int = 32,
+    accumulate: int = 1,
+    learning_rate: float | None = None,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    dropout: float = 0.1,
+    max_grad_norm: float = 1.0,
+    patience: int = 4,
+    freeze_embeddings: bool = False,
+    precision: Precision | None = None,
+    budget_tokens: int = 8192,
+    checkpoint_seconds: float = 120.0,
+    track: Tracker | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Bundle:
+    """Teach a smaller model what a trained bundle answers, and write it as a bundle.
+
+    A run that was stopped goes on where it was when it is started again with the same arguments.
+
+    Example: `limbeck distill model reviews.csv --student L3 --out small`
+
+    Parameters
+    ----------
+    teacher
+        The folder that `limbeck train` or `limbeck build` wrote.
+    data
+        Labelled rows, best those that the teacher was trained on; read as by `limbeck train`.
+    out
+        The folder to write; if it exists it must be the work of these very arguments.
+    student
+        The student's shape: L3 (so many of the teacher's layers), tinybert-4, tinybert-6, or layers x width as 3x384,
+        with heads and feed-forward as 3x384x12x1536. It starts from the teacher's layers where it is as wide.
+    objective
+        What is learnt: default, hinton, distilbert, tinybert, minilm or minilmv2; or objectives with weights, as
+        soft=0.5,hidden=1.
+    temperature
+        The temperature of soft targets.
+    layer_map
+        Which layers learn from which: uniform, last, skip, or pairs of the student's and the teacher's, from 0, as
+        0:0,1:4. By default uniform.
+    text
+        The column of the text; by default the teacher's columns, where no column is named.
+    pair
+        The column of the second text of a pair.
+    label
+        The column of the label, as for `limbeck train`.
+    pair_separator
+        What splits the text column into a pair, such as '|||'.
+    label_separator
+        What splits the label column into many labels, such as '|'.
+    skip_bad_rows
+        Leave bad rows out, count them and write them to OUT-skipped.jsonl.
+    epochs
+        Passes over the training rows; by default 3, and up to 10 where rows are few, in all or for each label.
+    batch
+        Rows a batch.
+    accumulate
+        Batches an optimizer step.
+    learning_rate
+        The highest learning rate; it rises linearly, then falls linearly to 0. By default 5e-5, and 1e-4 for encoders
+        narrower than BERT-Base.
+    warmup
+        The share of all steps in which the learning rate rises.
+    weight_decay
+        Decoupled weight decay; none on biases and norms.
+    dropout
+        Dropout of the student's hidden states and head; attention weights are not dropped.
+    max_grad_norm
+        Gradients are clipped to this norm.
+    patience
+        Stop after this many evaluations without a better dev score; the best weights are kept.
+    freeze_embeddings
+        Keep the student's embeddings as they are.
+    precision
+        fp32 or bf16; by default whichever is measured to be faster at the start. Name it where runs must be equal.
+    budget_tokens
+        The most tokens computed at once; larger batches are computed in pieces.
+    checkpoint_seconds
+        Save the state about so often; a stopped run goes on from the last save.
+    track
+        Also send losses, learning rate and dev scores to this program; TensorBoard's files are written to runs/ beside
+        OUT.
+    seed
+        The seed of everything random; the same seed and precision on the same machine give the same weights.
+    overwrite
+        Replace OUT if it exists.
+    """
+    check_numbers(**locals())
+    check_tracker(track)
+    out, teacher = Path(out), str(teacher)
+    arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
+    weights = parse_objective(objective)
+    columns = Columns(text, pair, label, pair_separator, label_separator)
+    processes = join()
+    bundle = processes.on_first(lambda: read_bundle(teacher))
+    with stage("Reading the data"):
+        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
+        splits = processes.on_first(lambda: read_rows(bundle, data, columns, skipped))
+        notes(splits.notes)
+    # Rows and weights count, not where they lie.
+    mark = fingerprint({**arguments, "data": None, "teacher": weights_sha256(bundle)}, splits.sha256)
+    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
+        return done
+
+    # The default counts cores and cannot see a container's quota.
+    torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
+    task, head = student_task(bundle, splits), bundle.manifest.model.pooling
+    torch.manual_seed(seed)
+    master = load_model(bundle.folder, task, pooling=head)
+    shape = parse_shape(student, shape_of(master.config))
+    made = new_student(master, task, shape, dropout=dropout)
+    freeze(made.model, embeddings=freeze_embeddings)
+    pairs = _layer_map(layer_map, weights, made, master)
+    work = out.parent / f".{out.name}.training"
+    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), made.model, None, work / "bundle"))
+    with stage("Tokenising"):
+        tokenizer, longest = work / "bundle" / "tokenizer.json", bundle.manifest.model.max_tokens
+        prepared = processes.on_first(
+            lambda: prepare(splits, Tokenizer(tokenizer), task, max_tokens=longest, limit=limit)
+        )
+        notes(data_lines(task, prepared))
+    with stage("The teacher"):
+        lesson = _lesson(bundle, master, made, task, prepared, weights, temperature, pairs, pad_id)
+        scores = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
+        notes(_student_lines(made, weights, pairs))
+
+    plan = Plan(
+        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs),
+        batch=batch,
+        learning_rate=learning_rate or default_learning_rate(shape.hidden_size),
+        accumulate=accumulate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        patience=patience,
+        budget_tokens=budget_tokens,
+        checkpoint_seconds=checkpoint_seconds,
+        seed=seed,
+    )
+    with (
+        stage("Training"),
+        training_bar(plan, prepared.train.examples, task.metric) as bar,
+        tracked(track if processes.first else None, out, arguments, task.metric, bar) as on_step,
+    ):
+        tuned = fine_tune(
+            made.model,
+            task,
+            prepared,
+            plan,
+            pad_id=pad_id,
+            precision=precision,
+            folder=work,
+            fingerprint=mark,
+            on_step=on_step,
+            lesson=lesson,
+        )
+    notes(outcome_lines(tuned, prepared))
+
+    parameters = sum(p.numel() for p in made.model.inner.parameters())
+    taught = Taught(
+        teacher=teacher,
+        teacher_sha256=weights_sha256(bundle),
+        teacher_parameters=sum(p.numel() for p in master.parameters()),
+        teacher_scores=scores,
+        objective=weights,
+        temperature=temperature,
+        layer_map=pairs,
+        shape=str(shape),
+        started_from=made.started_from,
+        retention={},
+    ).with_student(task.metric, tuned.scores)
+    notes(taught.lines(task.metric, tuned.scores, parameters))
+    described = Model(
+        base=bundle.manifest.model.base,
+        pooling=head,
+        max_tokens=prepared.max_tokens,
+        longest_input=limit,
+        pad_id=pad_id,
+        pair=bundle.manifest.model.pair,
+        parameters=parameters,
+    )
+    made_from = source_of(data, columns, splits, skip_bad_rows)
+    record = {**arguments, "fingerprint": mark}
+    manifest = manifest_of(described, made_from, tuned, plan, prepared, record, taught.record())
+    return processes.on_first(lambda: write_trained(out, work, made.model, manifest))
+
+
+def _layer_map(text: str | None, weights: Weights, made: Student, master: TextModel) -> LayerMap:
+    """The layer map, empty where no objective goes layer for layer. Raises `UsageError` for one that says nothing."""
+    if not any(name in weights for name in OF_LAYERS):
+        if text is not None:
+            raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
+        return ()
+    layers = made.shape.layers
+    return parse_layer_map(text or "uniform", student_layers=layers, teacher_layers=master.config.num_hidden_layers)
+
+
+def _lesson(
+    bundle: Bundle,
+    master: TextModel,
+    made: Student,
+    task: AnyTask,
+    prepared: Prepared,
+    weights: Weights,
+    temperature: float,
+    layer_map: LayerMap,
+    pad_id: int,
+) -> Lesson:
+    """What the student is trained on. Numbers are learnt as standard scores, which its head and the teacher take on."""
+    mean, scale = 0.0, 1.0
+    if task.name == "regress":
+        mean, scale = standardise(prepared.train.targets.astype("float32"))
+        fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
+    answers = None
+    if any(name in weights for name in OF_ANSWERS):
+        answers = kept_answers(bundle, master, task, prepared, pad_id, mean=mean, scale=scale)
+    return Lesson(
+        master,
+        made.model,
+        task,
+        weights,
+        hard=row_loss(task),
+        temperature=temperature,
+        layer_map=layer_map,
+        answers=answers,
+        device=join().device,
+    )
+
+
+def _student_lines(made: Student, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
+    begun = f"layers {', '.join(map(str, made.started_from))} of the teacher" if made.started_from else "random weights"
+    yield f"the student: {made.shape}, started from {begun}"
+    yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    if layer_map:
+        yield from layer_map_lines(layer_map, student_layers=made.shape.layers)

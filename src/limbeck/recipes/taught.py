@@ -1,0 +1,142 @@
+"""The teacher of a distillation: opened, judged on the student's rows, and set beside the student in the end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.bundle import Bundle
+from limbeck.console import megabytes, progress_bar, say
+from limbeck.data import Columns, Splits, load_splits
+from limbeck.distillation.answers import Answers, answers_file, answers_shape, teacher_answers
+from limbeck.distillation.layer_maps import LayerMap
+from limbeck.distillation.wanted import Weights
+from limbeck.engines import compute_logits
+from limbeck.engines.torch_engine import TorchEngine
+from limbeck.errors import DataError
+from limbeck.nn.model import TextModel
+from limbeck.predictor import labelled_logits
+from limbeck.recipes.training_choices import task_of
+from limbeck.tasks import AnyTask, Embed, make_task
+from limbeck.training.prepare import Prepared, TokenizedSplit
+from limbeck.training.processes import join
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a student was taught and by whom, for the manifest.
+
+    `started_from` are the teacher's layers that the student began as; `retention` is the student's metric in percent
+    of the teacher's, of each split where that is above 0.
+    """
+
+    teacher: str
+    teacher_sha256: str
+    teacher_parameters: int
+    teacher_scores: Scores
+    objective: Weights
+    temperature: float
+    layer_map: LayerMap
+    shape: str
+    started_from: tuple[int, ...]
+    retention: dict[str, float]
+
+    def with_student(self, metric: str, scores: Scores) -> Taught:
+        """With the retention of a student that scores this."""
+        pairs = {split: (scores[split][metric], values[metric]) for split, values in self.teacher_scores.items()}
+        return replace(self, retention={s: 100 * ours / theirs for s, (ours, theirs) in pairs.items() if theirs > 0})
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in the manifest, which has lists and no tuples."""
+        lists = {"layer_map": [list(pair) for pair in self.layer_map], "started_from": list(self.started_from)}
+        return asdict(self) | lists
+
+    def lines(self, metric: str, scores: Scores, parameters: int) -> Iterator[str]:
+        """Teacher and student side by side."""
+        yield f"{'':<24}{'teacher':>14}{'student':>14}{'kept':>10}"
+        for split, values in self.teacher_scores.items():
+            kept = f"{self.retention[split]:.1f} %" if split in self.retention else ""
+            yield f"{f'{metric} on {split}':<24}{values[metric]:>14.4f}{scores[split][metric]:>14.4f}{kept:>10}"
+        share = 100 * parameters / self.teacher_parameters
+        yield f"{'parameters':<24}{self.teacher_parameters:>14,}{parameters:>14,}{f'{share:.1f} %':>10}"
+
+
+def read_rows(bundle: Bundle, data: str, columns: Columns, skipped: Path | None) -> Splits:
+    """The rows to learn from; without columns of their own, those of the teacher's data.
+
+    Raises `DataError` for labels that the teacher does not know, and for one text a row where it reads two, or two.
+    """
+    named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
+    task = bundle.manifest.task
+    splits = load_splits(data, named, task=task.name, skipped=skipped)
+    unknown = [label for label in splits.labels if label not in task.labels]
+    if unknown:
+        raise DataError(
+            f"{data} has labels that the teacher does not know, {', '.join(map(repr, unknown[:10]))}: expected "
+            f"{', '.join(map(repr, task.labels[:20]))}"
+        )
+    pairs = splits.train.pairs is not None
+    if task.name != "embed" and pairs != bundle.manifest.model.pair:
+        reads, has = ("pairs", "single texts") if bundle.manifest.model.pair else ("single texts", "pairs")
+        raise DataError(f"{data} has {has}, and the teacher reads {reads}: name the columns")
+    if splits.sha256 != bundle.manifest.source.sha256:
+        note = "Not the rows that the teacher was trained on: it may have learnt some that judge both here."
+        splits = replace(splits, notes=(*splits.notes, note))
+    return splits
+
+
+def student_task(bundle: Bundle, splits: Splits) -> AnyTask:
+    """The teacher's task, not yet calibrated, with all of its labels in their order."""
+    task = bundle.manifest.task
+    if isinstance(task, Embed):
+        return task_of(splits, task.normalized)
+    return make_task(task.name, task.labels)
+
+
+def weights_sha256(bundle: Bundle) -> str:
+    """One hash of all files that the teacher's answers depend on."""
+    files = sorted((name, sha) for name, sha in bundle.manifest.files.items() if not name.startswith("onnx/"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()
+
+
+def judged_teacher(bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int) -> Scores:
+    """What the teacher scores on the rows that judge the student."""
+    judge = task if isinstance(task, Embed) else bundle.manifest.task
+    engine = TorchEngine(model)
+
+    def scores(split: TokenizedSplit) -> dict[str, float]:
+        found = compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
+        return judge.scores(labelled_logits(judge, split.rows, found), split.targets)
+
+    return {"dev": scores(prepared.dev), "test": scores(prepared.test)}
+
+
+def kept_answers(
+    bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int, *, mean: float, scale: float
+) -> Answers:
+    """The teacher's answers to the training rows, computed once on each machine; says how large they are before."""
+    processes, rows = join(), prepared.train.rows
+    shape = answers_shape(model, task, rows)
+    path = answers_file(bundle.manifest, rows, mean=mean, scale=scale)
+    size = megabytes(int(np.prod(shape, dtype=np.int64)) * np.dtype(np.float16).itemsize)
+    shown = " x ".join(f"{n:,}" for n in shape)
+    with processes.first_on_each_machine():
+        found = "found at" if path.is_file() else "to be kept at"
+        say(f"  the teacher's answers to the training rows, {shown} in half precision, {size}: {found} {path}")
+        with progress_bar("texts", len(rows)) as update:
+            done = 0
+
+            def on_batch(count: int) -> None:
+                nonlocal done
+                done += count
+                update(done, "answered by the teacher")
+
+            model.to(processes.device)
+            return teacher_answers(path, model, rows, shape, pad_id=pad_id, mean=mean, scale=scale, on_batch=on_batch)

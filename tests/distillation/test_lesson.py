@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from limbeck.distillation.answers import Answers
+from limbeck.distillation.layer_maps import uniform
+from limbeck.distillation.lesson import Lesson, relation_heads
+from limbeck.distillation.students import new_student, parse_shape, shape_of
+from limbeck.distillation.wanted import NAMES, PRESETS, Weights, parse_objective
+from limbeck.nn.losses import row_loss
+from limbeck.nn.model import TextModel, new_model
+from limbeck.tasks import Classify
+from limbeck.text import Tokens, pad
+from limbeck.training.step import Objective, Stepper
+
+TASK = Classify(("negative", "positive"))
+CPU = torch.device("cpu")
+ROWS = 6
+Gradients = Callable[..., tuple[float, dict[str, Tensor]]]
+
+
+def tokens(length: int, row: int) -> Tokens:
+    ids = np.random.default_rng(row).integers(5, 60, length).astype(np.int32)
+    return Tokens(row, ids, np.zeros(length, dtype=np.int8))
+
+
+@pytest.fixture
+def gradients(tiny_base: Path) -> Gradients:
+    """The loss of a step, and its gradients, of a student that is half as wide as its teacher."""
+
+    def compute(weights: Weights, *, budget: int = 8192, same: bool = False) -> tuple[float, dict[str, Tensor]]:
+        torch.manual_seed(0)
+        teacher = new_model(str(tiny_base), TASK, dropout=0.0)
+        shape = parse_shape("L2" if same else "1x16", shape_of(teacher.config))
+        student: TextModel = new_student(teacher, TASK, shape, dropout=0.0).model
+        rows = [tokens(4 + 3 * row, row) for row in range(ROWS)]
+        answers = _answers(teacher, rows)
+        lesson = Lesson(
+            teacher,
+            student,
+            TASK,
+            weights,
+            hard=row_loss(TASK),
+            temperature=2.0,
+            layer_map=uniform(shape.layers, 2),
+            answers=answers,
+            device=CPU,
+        )
+        objective = Objective(row_loss(TASK), lesson=lesson, whole_batch=lesson.whole_batch)
+        targets = torch.tensor([0, 1, 0, 1, 0, 1])
+        stepper = Stepper(student, rows, targets, objective, budget_tokens=budget, pad_id=0, device=CPU)
+        loss = stepper.gradients(np.array([5, 0, 3, 2]), "fp32")
+        assert all(p.grad is None for p in teacher.parameters())
+        return loss, {name: p.grad for name, p in student.named_parameters() if p.grad is not None}
+
+    return compute
+
+
+def _answers(teacher: TextModel, rows: list[Tokens]) -> Answers:
+    logits = []
+    for row in rows:
+        arrays = pad([row], pad_id=0, length=len(row))
+        with torch.no_grad():
+            logits.append(teacher.eval()(**{name: torch.from_numpy(a) for name, a in arrays.items()})[0].numpy())
+    return np.stack(logits).astype(np.float16)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("directions", "patient", "samples")])
+def test_small_pieces_add_up_to_the_whole_batch(gradients: Gradients, name: str) -> None:
+    """Which also tells that padding does not count, and that each row is held against its own answer."""
+    loss, wanted = gradients({name: 1.0})
+    in_pieces, found = gradients({name: 1.0}, budget=8)
+    assert loss > 0
+    assert in_pieces == pytest.approx(loss, rel=1e-4)
+    assert found.keys() == wanted.keys()
+    for parameter, gradient in wanted.items():
+        torch.testing.assert_close(found[parameter], gradient, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "hard"])
+def test_a_copy_of_the_teacher_has_nothing_to_learn(gradients: Gradients, name: str) -> None:
+    loss, found = gradients({name: 1.0}, same=True)
+    assert loss == pytest.approx(0, abs=1e-5)  # but for the half precision of the answers
+    assert not [parameter for parameter in found if "projections" in parameter]
+
+
+def test_weights_weigh(gradients: Gradients) -> None:
+    apart = [gradients({name: 1.0})[0] for name in ("soft", "relations", "hard")]
+    together, _ = gradients({"soft": 0.5, "relations": 3.0, "hard": 0.25})
+    assert together == pytest.approx(np.dot(apart, [0.5, 3.0, 0.25]), rel=1e-5)
+
+
+def test_projections_of_states_of_another_width_are_learnt(gradients: Gradients) -> None:
+    _, found = gradients({"hidden": 1.0, "embeddings": 1.0})
+    for name in ("hidden", "embeddings"):
+        assert found[f"projections.{name}.weight"].shape == (32, 16)
+        assert float(found[f"projections.{name}.weight"].abs().sum()) > 0
+
+
+@pytest.mark.parametrize(("widths", "wanted"), [((384, 768), 48), ((312, 768), 24), ((32, 32), 32), ((7, 768), 1)])
+def test_relation_heads(widths: tuple[int, int], wanted: int) -> None:
+    assert relation_heads(*widths) == wanted
+
+
+def test_objectives_by_name_and_by_hand() -> None:
+    assert parse_objective("tinybert") == PRESETS["tinybert"]
+    assert parse_objective("soft=0.5, hidden=.25,hard=0") == {"soft": 0.5, "hidden": 0.25}
+    for weights in PRESETS.values():
+        assert set(weights) <= set(NAMES)

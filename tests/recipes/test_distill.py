@@ -1,0 +1,199 @@
+"""`limbeck distill` end to end, on tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import limbeck
+from limbeck.bundle import Bundle, read_bundle
+from limbeck.distillation.wanted import PRESETS
+from limbeck.errors import DataError, UsageError
+from limbeck.training.loop import Progress, fit
+
+if TYPE_CHECKING:
+    from bundles import Command
+
+pytest_plugins = ("bundles",)
+pytestmark = pytest.mark.usefixtures("quick_speed")
+
+FAST: dict[str, Any] = {"student": "L1", "epochs": 4, "learning_rate": 3e-3, "precision": "fp32"}
+Distill = Callable[..., Bundle]
+Teacher = Callable[..., Path]
+
+
+class Stopped(Exception):
+    """Somebody pulled the plug."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, empty; and training on one thread."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def distill(tmp_path: Path) -> Distill:
+    def run(teacher: Path, data: Path, out: str = "student", **arguments: Any) -> Bundle:
+        return limbeck.distill(teacher, str(data), out=tmp_path / out, **{**FAST, **arguments})
+
+    return run
+
+
+@pytest.fixture
+def teacher(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teacher:
+    """Trains a teacher, and compiles nothing."""
+    monkeypatch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
+
+    def run(data: Path, **arguments: Any) -> Path:
+        settings = {"base": str(tiny_base), "epochs": 4, "learning_rate": 3e-3, "precision": "fp32", **arguments}
+        return limbeck.train(str(data), out=tmp_path / "teacher", **settings).folder
+
+    return run
+
+
+def test_a_student_learns_and_is_a_bundle_like_any_other(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = distill(classify_bundle, reviews_csv)
+    said = capsys.readouterr().err
+    taught = bundle.manifest.training["distillation"]
+    theirs = read_bundle(classify_bundle).manifest
+    assert taught["teacher_scores"]["test"] == theirs.scores["test"]  # the same rows, the same answers
+    assert taught["objective"] == {"soft": 0.5, "hard": 0.5}
+    assert taught["started_from"] == [1]
+    assert taught["layer_map"] == []
+    ours = bundle.manifest.scores["test"]["accuracy"]
+    assert ours > 0.8
+    assert taught["retention"]["test"] == pytest.approx(100 * ours / theirs.scores["test"]["accuracy"])
+    assert f"{taught['retention']['test']:.1f} %" in said
+    assert bundle.manifest.model.parameters < taught["teacher_parameters"] == theirs.model.parameters
+    assert bundle.manifest.model.max_tokens == theirs.model.max_tokens
+    assert bundle.manifest.task.labels == ("negative", "positive")
+    assert not [name for name in load_file(bundle.folder / "model.safetensors") if "projection" in name]
+
+    limbeck.compress(bundle.folder, max_drop=100.0, threads=1)
+    assert limbeck.verify(bundle.folder, threads=1).holds
+    good, bad = limbeck.load(bundle.folder, threads=1).predict(["a lovely film", "a dreadful book"])
+    assert (good.label, bad.label) == ("positive", "negative")  # type: ignore[union-attr]
+
+
+def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) -> None:
+    taught_by = teacher(multilabel_csv, label="labels", label_separator="|")
+    bundle = distill(taught_by, multilabel_csv, objective="soft=1")  # the columns are those of the teacher
+    assert bundle.manifest.source.columns["label_separator"] is None
+    taught = bundle.manifest.training["distillation"]
+    assert bundle.manifest.scores["test"]["micro_f1"] > 0.7
+    assert taught["retention"].keys() == {"dev", "test"}
+
+
+def test_regress(regress_csv: Path, teacher: Teacher, distill: Distill, cache: Path) -> None:
+    bundle = distill(teacher(regress_csv, batch=8), regress_csv, objective="soft=1", batch=8)
+    (kept,) = (cache / "limbeck" / "teachers").iterdir()
+    answers = np.load(kept)
+    assert answers.dtype == np.float16
+    assert answers.shape == (128, 1)
+    assert abs(float(answers.astype(np.float32).mean())) < 1  # standard scores, though marks are around 5.5
+    metric = bundle.manifest.task.metric
+    assert bundle.manifest.scores["test"][metric] > 0.7
+    assert bundle.manifest.scores["test"]["mae"] < 1.5  # in the unit of the labels
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("student", ["L1", "1x16"])
+def test_every_preset_takes_its_steps(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, preset: str, student: str
+) -> None:
+    settings = {"objective": preset, "student": student, "epochs": 1, "batch": 80}
+    if preset == "distilbert" and student == "1x16":
+        with pytest.raises(UsageError, match="directions needs a student as wide as its teacher, 32, and it is 16"):
+            distill(classify_bundle, reviews_csv, **settings)
+        return
+    bundle = distill(classify_bundle, reviews_csv, **settings)
+    assert bundle.manifest.training["fit"]["steps"] == 2
+    assert bundle.manifest.training["distillation"]["objective"] == PRESETS[preset]
+
+
+def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {
+        "objective": "soft=1,hidden=1,embeddings=1,attention=1,samples=1",
+        "student": "1x16",
+        "epochs": 2,
+        "dropout": 0.3,
+        "checkpoint_seconds": 0.0,
+    }
+    whole = distill(classify_bundle, reviews_csv, "whole", **settings)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 7:
+            raise Stopped
+
+    def stopped_fit(*positional: Any, **named: Any) -> Any:
+        return fit(*positional, **{**named, "on_step": stop})
+
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.training.fine_tune.fit", stopped_fit)
+        with pytest.raises(Stopped):
+            distill(classify_bundle, reviews_csv, "broken", **settings)
+    with monkeypatch.context() as patch:  # what the teacher answered is not computed again
+        patch.setattr("limbeck.distillation.answers._fill", None)
+        broken = distill(classify_bundle, reviews_csv, "broken", **settings)
+    ours, theirs = (load_file(b.folder / "model.safetensors") for b in (broken, whole))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert broken.manifest.scores == whole.manifest.scores
+
+
+def test_done_already(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = distill(classify_bundle, reviews_csv, epochs=1)
+    assert distill(classify_bundle, reviews_csv, epochs=1) == read_bundle(first.folder)
+    assert "nothing to do" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--temperature 2"):
+        distill(classify_bundle, reviews_csv, epochs=1, temperature=3.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objective": "softly=1"}, "--objective 'softly=1': expected one of default, hinton"),
+        ({"objective": "soft=1,soft=2"}, "each once"),
+        ({"objective": "soft=0"}, "nothing has any weight"),
+        ({"layer_map": "last"}, "--layer-map last: has no meaning without one of hidden"),
+        ({"objective": "hidden=1", "layer_map": "0:2"}, "the teacher has no layer 2"),
+        ({"student": "L3"}, "expected at most 2"),
+        ({"temperature": 0.0}, "--temperature 0: expected 0.1 or more"),
+        ({"objective": "attention=1", "student": "1x16x2"}, "compares head with head, and the student has 2, its"),
+    ],
+)
+def test_arguments_without_meaning(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        distill(classify_bundle, reviews_csv, **arguments)
+
+
+def test_rows_of_another_kind(classify_bundle: Path, pair_csv: Path, tmp_path: Path, distill: Distill) -> None:
+    rows = "".join(f"the film number {n} was it,{('fine', 'awful')[n % 2]}\n" for n in range(40))
+    (tmp_path / "other.csv").write_text("text,label\n" + rows)
+    with pytest.raises(DataError, match="labels that the teacher does not know, 'awful', 'fine'"):
+        distill(classify_bundle, tmp_path / "other.csv")
+
+
+def test_on_the_command_line(classify_bundle: Path, reviews_csv: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "small"
+    words = ("--student", "L1", "--objective", "hidden=1,hard=1", "--epochs", 1, "--precision", "fp32", "--out", out)
+    done = command("distill", classify_bundle, reviews_csv, *words)
+    assert done.code == 0, done.err
+    assert "layer of the student   learns from layer of the teacher" in done.err
+    assert "next: limbeck compress" in done.out

@@ -79,6 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, untimed: None, tiny_base: Pa
 def test_python_runs(example: Example, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(place, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     exec(compile("\n" * (example.line - 1) + example.text, example.page, "exec"), {"__name__": "example"})
 

@@ -15,6 +15,7 @@ import limbeck
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.distillation.wanted import PRESETS
 from limbeck.errors import DataError, UsageError
+from limbeck.recipes.report import report
 from limbeck.training.loop import Progress, fit
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def test_a_student_learns_and_is_a_bundle_like_any_other(
     assert limbeck.verify(bundle.folder, threads=1).holds
     good, bad = limbeck.load(bundle.folder, threads=1).predict(["a lovely film", "a dreadful book"])
     assert (good.label, bad.label) == ("positive", "negative")  # type: ignore[union-attr]
+    report(bundle.folder)
+    assert f"{taught['retention']['test']:.1f} % kept" in (bundle.folder / "report.html").read_text("utf-8")
+    assert "Distilled by limbeck" in (bundle.folder / "README.md").read_text("utf-8")
 
 
 def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) -> None:
@@ -105,6 +109,29 @@ def test_regress(regress_csv: Path, teacher: Teacher, distill: Distill, cache: P
     metric = bundle.manifest.task.metric
     assert bundle.manifest.scores["test"][metric] > 0.7
     assert bundle.manifest.scores["test"]["mae"] < 1.5  # in the unit of the labels
+
+
+def test_tag(tag_jsonl: Path, teacher: Teacher, distill: Distill) -> None:
+    bundle = distill(teacher(tag_jsonl, batch=8), tag_jsonl, objective="soft=1", batch=8)
+    assert bundle.manifest.scores["test"]["entity_f1"] > 0.5
+
+
+def test_answer(squad_json: Path, teacher: Teacher, distill: Distill) -> None:
+    bundle = distill(teacher(squad_json, batch=8), squad_json, objective="soft=1,logits=0.1", batch=8)
+    taught = bundle.manifest.training["distillation"]
+    metric = bundle.manifest.task.metric
+    assert bundle.manifest.scores["test"][metric] > 0.5
+    assert taught["teacher_scores"]["test"][metric] > 0.5
+
+
+def test_embed(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:
+    learnt_by = teacher(pair_csv, task="embed", label="", epochs=1)
+    bundle = distill(learnt_by, pair_csv, label="", objective="soft=1,hard=0.1,samples=1", epochs=2)
+    assert bundle.manifest.task.metric == "recall_at_1"
+    evaluations = bundle.manifest.training["fit"]["evaluations"]
+    assert evaluations[-1]["loss"] < evaluations[0]["loss"]
+    with pytest.raises(UsageError, match="soft needs a student as wide as its teacher"):
+        distill(learnt_by, pair_csv, "narrow", label="", student="1x16")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

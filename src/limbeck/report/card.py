@@ -72,10 +72,15 @@ def _what(manifest: Manifest) -> str:
     shown = ", ".join(markdown(label) for label in task.labels[:SHOWN_LABELS])
     more = f" and {len(task.labels) - SHOWN_LABELS} more" if len(task.labels) > SHOWN_LABELS else ""
     labels = f": {shown}{more}" if shown else ""
-    return (
-        f"{pair}{labels}. Fine-tuned by limbeck {markdown(manifest.limbeck)} from "
-        f"{markdown(manifest.model.base)} ({manifest.model.parameters:,} parameters) on {source.rows['train']:,} rows."
+    taught = manifest.training.get("distillation")
+    version, base = markdown(manifest.limbeck), markdown(manifest.model.base)
+    made = (
+        f"Distilled by limbeck {version} from a model of {taught['teacher_parameters']:,} parameters, made from "
+        f"{base}, to {manifest.model.parameters:,}"
+        if taught
+        else f"Fine-tuned by limbeck {version} from {base} ({manifest.model.parameters:,} parameters)"
     )
+    return f"{pair}{labels}. {made} on {source.rows['train']:,} rows."
 
 
 def _variants(manifest: Manifest) -> str:

@@ -84,6 +84,7 @@ def training_section(manifest: Manifest) -> Html:
         ("precision", _precision(fit["precision"], manifest)),
         ("time", f"{_duration(fit['seconds'])}, {fit['rows_per_second']:,.0f} rows/s"),
         ("stopped early", _stopped(fit, len(evaluations), best)),
+        *_taught(manifest),
     ]
     return join(
         [
@@ -96,6 +97,20 @@ def training_section(manifest: Manifest) -> Html:
             facts_table(facts),
         ]
     )
+
+
+def _taught(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Who taught a student and what, with what the teacher scores on the same rows."""
+    taught: dict[str, Any] | None = manifest.training.get("distillation")
+    if taught is None:
+        return
+    metric = manifest.task.metric
+    ours, theirs = manifest.scores["test"][metric], taught["teacher_scores"]["test"][metric]
+    kept = f" ({taught['retention']['test']:.1f} % kept)" if "test" in taught["retention"] else ""
+    yield "teacher", f"{taught['teacher']}, {taught['teacher_parameters']:,} parameters"
+    yield "student", taught["shape"]
+    yield f"{metric_name(metric)} on test", f"teacher {theirs:.4f}, student {ours:.4f}{kept}"
+    yield "objective", ", ".join(f"{name} {weight:g}" for name, weight in taught["objective"].items())
 
 
 def _precision(choice: dict[str, Any], manifest: Manifest) -> str:

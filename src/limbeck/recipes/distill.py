@@ -245,7 +245,7 @@ def distill(
     )
     made_from = source_of(data, columns, splits, skip_bad_rows)
     record = {**arguments, "fingerprint": mark}
-    manifest = manifest_of(described, made_from, tuned, plan, prepared, record, taught.record())
+    manifest = manifest_of(described, made_from, tuned, plan, prepared, record, distillation=taught.record())
     return processes.on_first(lambda: write_trained(out, work, made.model, manifest))
 
 

@@ -11,6 +11,7 @@ import pytest
 import limbeck
 from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
 from limbeck.errors import CheckFailed, UsageError
+from limbeck.report.worth import STUDENT, TEACHER, standings_of
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
 from limbeck.training.loop import Progress, fit
 
@@ -241,3 +242,38 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert (out / "model.safetensors").read_bytes() == unbroken
     told = [limbeck.load(folder, threads=1).predict(["a fine film"]) for folder in (out, classify_bundle)]
     assert told[0] == told[1]
+
+
+def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_stop(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    arguments = {"distill": "L1", "objective": "soft=1", "max_drop": 50.0}
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.build.report", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "small", **arguments)
+    monkeypatch.setattr("limbeck.recipes.build.compress", never)
+    bundle = build(tmp_path / "small", **arguments)
+    teacher = read_bundle(tmp_path / "small-teacher").manifest
+    taught = bundle.manifest.training["distillation"]
+    assert taught["objective"] == {"soft": 1.0}
+    assert taught["teacher"] == str(tmp_path / "small-teacher")
+    assert bundle.manifest.model.parameters < teacher.model.parameters
+    assert bundle.manifest.training["plan"]["learning_rate"] == teacher.training["plan"]["learning_rate"]
+    found = {standing.name: standing for standing in standings_of(bundle.manifest)}
+    assert found[TEACHER].compiled.keys() == found[STUDENT].compiled.keys() == {"fp32", "int8"}
+    assert "5/5 Report" in capsys.readouterr().err
+    assert "Was it worth it?" in (bundle.folder / "report.html").read_text("utf-8")
+
+
+def test_what_is_wrong_with_a_student_is_said_before_its_teacher_is_trained(build: Build, tmp_path: Path) -> None:
+    for arguments, message in (
+        ({"distill": "L7"}, "7 layers, expected at most 2"),
+        ({"distill": "L1", "objective": "sofa"}, "--objective 'sofa'"),
+        ({"objective": "hinton"}, "name its shape with --distill"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            build(tmp_path / "small", **arguments)
+    assert not list(tmp_path.glob("small*"))

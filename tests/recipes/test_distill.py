@@ -16,6 +16,7 @@ from limbeck.bundle import Bundle, read_bundle
 from limbeck.distillation.wanted import PRESETS
 from limbeck.errors import DataError, UsageError
 from limbeck.recipes.report import report
+from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
 from limbeck.training.loop import Progress, fit
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("bundles",)
 pytestmark = pytest.mark.usefixtures("quick_speed")
 
-FAST: dict[str, Any] = {"student": "L1", "epochs": 4, "learning_rate": 3e-3, "precision": "fp32"}
+FAST: dict[str, Any] = {"student": "L1", "epochs": 4, "learning_rate": 3e-3, "precision": "fp32", "compare": False}
 Distill = Callable[..., Bundle]
 Teacher = Callable[..., Path]
 
@@ -88,6 +89,28 @@ def test_a_student_learns_and_is_a_bundle_like_any_other(
     report(bundle.folder)
     assert f"{taught['retention']['test']:.1f} % kept" in (bundle.folder / "report.html").read_text("utf-8")
     assert "Distilled by limbeck" in (bundle.folder / "README.md").read_text("utf-8")
+
+
+def test_a_student_is_set_beside_those_that_no_teacher_taught(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = distill(classify_bundle, reviews_csv, compare=True)
+    said = capsys.readouterr().err
+    found = {s.name: s for s in standings_of(bundle.manifest)}
+    assert list(found) == [TEACHER, STUDENT, ALONE, BASELINE]
+    scores = bundle.manifest.scores["test"]
+    assert found[STUDENT].score == pytest.approx(scores["accuracy"])
+    assert (found[STUDENT].ahead_points, found[STUDENT].ahead_low, found[STUDENT].ahead_high) == (0, 0, 0)
+    assert found[TEACHER].score == pytest.approx(read_bundle(classify_bundle).manifest.scores["test"]["accuracy"])
+    assert found[ALONE].score > 0.8
+    assert found[ALONE].parameters == found[STUDENT].parameters < found[TEACHER].parameters
+    assert found[BASELINE].score > 0.8  # the reviews are told apart by their words
+    assert found[BASELINE].compiled["fp32"].rows_per_second > 0
+    for standing in found.values():
+        assert standing.ahead_low <= standing.ahead_points <= standing.ahead_high
+        assert standing.ahead_points == pytest.approx(100 * (standing.score - scores["accuracy"]))
+    assert "The same student fine-tuned without a teacher has accuracy" in said
+    assert not list(bundle.folder.parent.glob(".*.training"))
 
 
 def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) -> None:

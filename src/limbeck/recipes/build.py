@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
-from limbeck.errors import CheckFailed
+from limbeck.distillation.students import parse_shape, shape_of
+from limbeck.distillation.wanted import parse_objective
+from limbeck.errors import CheckFailed, UsageError
+from limbeck.nn.base import load_config
+from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
+from limbeck.recipes.distill import distill as distil
 from limbeck.recipes.report import report
 from limbeck.recipes.together import together
-from limbeck.recipes.train import TrainArguments, train
+from limbeck.recipes.train import DEFAULT_BASE, TrainArguments, train
 from limbeck.training.processes import join
+
+# The arguments of a training that a student's training takes on.
+TAUGHT_LIKE = (
+    *("text", "pair", "label", "pair_separator", "label_separator", "skip_bad_rows", "epochs", "batch", "accumulate"),
+    *("learning_rate", "warmup", "weight_decay", "dropout", "max_grad_norm", "patience", "freeze_embeddings"),
+    *("precision", "budget_tokens", "checkpoint_seconds", "track", "seed", "overwrite"),
+)
 
 
 @together
@@ -23,6 +38,8 @@ def build(
     out: str | Path,
     max_drop: float = 0.5,
     threads: int | None = None,
+    distill: str | None = None,
+    objective: str = "default",
     **training: Unpack[TrainArguments],
 ) -> Bundle:
     """Train, compress, prove and report: labelled text in, a certified bundle out.
@@ -42,22 +59,64 @@ def build(
         The most that a compiled variant may lose, in points (hundredths) of the task's metric.
     threads
         Compute threads of the proof; by default what the CPU quota and affinity allow.
+    distill
+        Train a teacher, written to OUT-teacher, and let it teach a smaller model of this shape, as L3 or 3x384; see
+        `limbeck distill --student`.
+    objective
+        What the student learns; see `limbeck distill`.
     """
     check_numbers(max_drop=max_drop, threads=threads)
-    processes = join()
-    with stage("1/3 Train"):
-        bundle = train(data, out=out, **training)
-    if not processes.first:  # the rest needs only one
+    if distill is None and objective != "default":
+        raise UsageError(f"--objective {objective}: is what a student learns; name its shape with --distill")
+    number, last = count(1), 3 if distill is None else 5
+
+    def numbered(name: str) -> AbstractContextManager[None]:
+        return stage(f"{next(number)}/{last} {name}")
+
+    if distill is None:
+        with numbered("Train"):
+            bundle = train(data, out=out, **training)
+    else:
+        teacher = _compiled_teacher(data, Path(out), distill, objective, max_drop, threads, numbered, training)
+        shared = {name: value for name, value in training.items() if name in TAUGHT_LIKE}
+        with numbered("Distil"):
+            bundle = distil(teacher, data, out=out, student=distill, objective=objective, **shared)  # type: ignore[arg-type]
+    if not join().first:  # the rest needs only one
         return bundle
     try:
-        with stage("2/3 Compress and prove"):
+        with numbered("Compress and prove"):
             bundle = _compressed(bundle, max_drop, threads)
     except CheckFailed:
         say(f"  report: {report(bundle.folder)}")  # what was measured is most wanted when nothing holds
         raise
-    with stage("3/3 Report"):
+    with numbered("Report"):
         report(bundle.folder)
     return read_bundle(out)
+
+
+def _compiled_teacher(
+    data: str,
+    out: Path,
+    student: str,
+    objective: str,
+    max_drop: float,
+    threads: int | None,
+    numbered: Callable[[str], AbstractContextManager[None]],
+    training: TrainArguments,
+) -> Path:
+    """The folder of a teacher, trained and, to be compared with, compiled where a variant holds."""
+    # What is wrong with the student should be said before the teacher is trained.
+    parse_objective(objective)
+    parse_shape(student, shape_of(load_config(resolve_base(training.get("base", DEFAULT_BASE)))))
+    with numbered("Train the teacher"):
+        teacher = train(data, out=out.with_name(f"{out.name}-teacher"), **training)
+    with numbered("Compress the teacher"):
+        if join().first:
+            try:
+                _compressed(teacher, max_drop, threads)
+            except CheckFailed as error:
+                say(f"  the teacher has no variant to compare with: {error}")
+    return teacher.folder
 
 
 def _compressed(bundle: Bundle, max_drop: float, threads: int | None) -> Bundle:

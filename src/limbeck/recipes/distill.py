@@ -16,6 +16,7 @@ from limbeck.distillation.students import Student, new_student, parse_shape, sha
 from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights, parse_objective
 from limbeck.errors import UsageError
 from limbeck.measure import usable_cpus
+from limbeck.measure.contest import Entrant, standings
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale, load_model
 from limbeck.nn.precision import Precision
@@ -33,6 +34,8 @@ from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.worth import rivals
+from limbeck.report.worth import STUDENT, TEACHER, compiled_variants, worth_lines
 from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer
 from limbeck.training.fine_tune import fine_tune
@@ -74,6 +77,7 @@ def distill(
     budget_tokens: int = 8192,
     checkpoint_seconds: float = 120.0,
     track: Tracker | None = None,
+    compare: bool = True,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Bundle:
@@ -144,6 +148,9 @@ def distill(
     track
         Also send losses, learning rate and dev scores to this program; TensorBoard's files are written to runs/ beside
         OUT.
+    compare
+        Also train the same student without a teacher, and of a classifier one that knows only words, to see what the
+        teacher gave.
     seed
         The seed of everything random; the same seed and precision on the same machine give the same weights.
     overwrite
@@ -185,7 +192,7 @@ def distill(
         notes(data_lines(task, prepared))
     with stage("The teacher"):
         lesson = _lesson(bundle, master, made, task, prepared, weights, temperature, pairs, pad_id)
-        scores = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
+        scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
         notes(_student_lines(made, weights, pairs))
 
     plan = Plan(
@@ -221,10 +228,29 @@ def distill(
     notes(outcome_lines(tuned, prepared))
 
     parameters = sum(p.numel() for p in made.model.inner.parameters())
+    teacher_parameters = sum(p.numel() for p in master.parameters())
+    pupil = Entrant(STUDENT, tuned.evidence, parameters, {})
+    entrants = [Entrant(TEACHER, evidence, teacher_parameters, compiled_variants(bundle.manifest)), pupil]
+    if compare:
+        entrants += rivals(
+            bundle,
+            pupil,
+            shape,
+            task,
+            prepared,
+            plan,
+            dropout=dropout,
+            pad_id=pad_id,
+            precision=tuned.fit.precision.precision,
+            folder=work / "alone",
+            fingerprint=mark,
+        )
+    found = standings(entrants, tuned.task.metric_of, compared_with=STUDENT)
+    notes(worth_lines(found, task.metric))
     taught = Taught(
         teacher=teacher,
         teacher_sha256=weights_sha256(bundle),
-        teacher_parameters=sum(p.numel() for p in master.parameters()),
+        teacher_parameters=teacher_parameters,
         teacher_scores=scores,
         objective=weights,
         temperature=temperature,
@@ -232,8 +258,8 @@ def distill(
         shape=str(shape),
         started_from=made.started_from,
         retention={},
+        standings=found,
     ).with_student(task.metric, tuned.scores)
-    notes(taught.lines(task.metric, tuned.scores, parameters))
     described = Model(
         base=bundle.manifest.model.base,
         pooling=head,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle
 from limbeck.console import megabytes, progress_bar, say
@@ -19,10 +19,11 @@ from limbeck.distillation.wanted import Weights
 from limbeck.engines import compute_logits
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import DataError
+from limbeck.measure.contest import Standing
 from limbeck.nn.model import TextModel
 from limbeck.predictor import labelled_logits
 from limbeck.recipes.training_choices import task_of
-from limbeck.tasks import AnyTask, Embed, make_task
+from limbeck.tasks import AnyTask, Embed, Logits, make_task
 from limbeck.training.prepare import Prepared, TokenizedSplit
 from limbeck.training.processes import join
 
@@ -34,7 +35,7 @@ class Taught:
     """What a student was taught and by whom, for the manifest.
 
     `started_from` are the teacher's layers that the student began as; `retention` is the student's metric in percent
-    of the teacher's, of each split where that is above 0.
+    of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on test.
     """
 
     teacher: str
@@ -47,6 +48,7 @@ class Taught:
     shape: str
     started_from: tuple[int, ...]
     retention: dict[str, float]
+    standings: list[Standing]
 
     def with_student(self, metric: str, scores: Scores) -> Taught:
         """With the retention of a student that scores this."""
@@ -57,15 +59,6 @@ class Taught:
         """As it stands in the manifest, which has lists and no tuples."""
         lists = {"layer_map": [list(pair) for pair in self.layer_map], "started_from": list(self.started_from)}
         return asdict(self) | lists
-
-    def lines(self, metric: str, scores: Scores, parameters: int) -> Iterator[str]:
-        """Teacher and student side by side."""
-        yield f"{'':<24}{'teacher':>14}{'student':>14}{'kept':>10}"
-        for split, values in self.teacher_scores.items():
-            kept = f"{self.retention[split]:.1f} %" if split in self.retention else ""
-            yield f"{f'{metric} on {split}':<24}{values[metric]:>14.4f}{scores[split][metric]:>14.4f}{kept:>10}"
-        share = 100 * parameters / self.teacher_parameters
-        yield f"{'parameters':<24}{self.teacher_parameters:>14,}{parameters:>14,}{f'{share:.1f} %':>10}"
 
 
 def read_rows(bundle: Bundle, data: str, columns: Columns, skipped: Path | None) -> Splits:
@@ -106,16 +99,20 @@ def weights_sha256(bundle: Bundle) -> str:
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def judged_teacher(bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int) -> Scores:
-    """What the teacher scores on the rows that judge the student."""
+def judged_teacher(
+    bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int
+) -> tuple[Scores, NDArray[np.float64]]:
+    """What the teacher scores on the rows that judge the student, and what each test row says of it."""
     judge = task if isinstance(task, Embed) else bundle.manifest.task
     engine = TorchEngine(model)
 
-    def scores(split: TokenizedSplit) -> dict[str, float]:
+    def logits(split: TokenizedSplit) -> Logits:
         found = compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
-        return judge.scores(labelled_logits(judge, split.rows, found), split.targets)
+        return labelled_logits(judge, split.rows, found)
 
-    return {"dev": scores(prepared.dev), "test": scores(prepared.test)}
+    dev, test = logits(prepared.dev), logits(prepared.test)
+    scores = {"dev": judge.scores(dev, prepared.dev.targets), "test": judge.scores(test, prepared.test.targets)}
+    return scores, judge.evidence(test, prepared.test.targets)
 
 
 def kept_answers(

@@ -11,6 +11,7 @@ from limbeck.report.sections import data_section, training_section, verdict_sect
 from limbeck.report.style import CSS
 from limbeck.report.sweep_section import sweep_section
 from limbeck.report.variants import changed_section, variants_section
+from limbeck.report.worth import standings_of, worth_section
 
 # A page that holds the user's texts must not be able to fetch or run anything, whatever stands in them.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -22,6 +23,7 @@ def page(manifest: Manifest, *, name: str, judged: Judged | None, missing: str =
     `judged` holds the rows it was judged on; where they are None, `missing` says why, and the page says it too.
     """
     sections = {
+        **({"worth": ("Was it worth it?", worth_section(manifest))} if standings_of(manifest) else {}),
         "variants": ("Variants", variants_section(manifest)),
         "changed": ("Changed answers", changed_section(manifest, judged, missing)),
         "quality": ("Quality on held-out rows", quality_section(manifest, judged, missing)),

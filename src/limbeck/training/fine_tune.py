@@ -27,12 +27,14 @@ from limbeck.training.step import Lesson, Objective
 class FineTuned:
     """How the training went, the task with its calibration, and what the fp32 model scores on dev and test.
 
-    `untrained` is what it scored on test before, where it could answer already (`embed`).
+    `evidence` is what each test row says of it, as the task has it, `[rows, n]`; `untrained` is what it scored on test
+    before, where it could answer already (`embed`).
     """
 
     fit: Fit
     task: AnyTask
     scores: dict[str, dict[str, float]]
+    evidence: NDArray[np.float64]
     untrained: dict[str, float] | None = None
 
 
@@ -83,7 +85,7 @@ def fine_tune(
             "dev": calibrated.scores(dev, prepared.dev.targets),
             "test": calibrated.scores(test, prepared.test.targets),
         }
-        return FineTuned(fitted, calibrated, scores, untrained)
+        return FineTuned(fitted, calibrated, scores, calibrated.evidence(test, prepared.test.targets), untrained)
 
     return processes.on_first(judged)
 

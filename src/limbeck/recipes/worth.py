@@ -1,0 +1,72 @@
+"""Whether a distillation was worth it: the student beside its teacher, itself without a teacher, and words alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from limbeck.bundle import Bundle
+from limbeck.console import notes, say, stage
+from limbeck.distillation.students import Shape, new_student
+from limbeck.errors import LimbeckError
+from limbeck.measure.contest import Entrant
+from limbeck.nn.model import TextModel, load_model, new_model
+from limbeck.nn.precision import Precision
+from limbeck.nn.resolve import resolve_base
+from limbeck.recipes.baseline import word_baseline
+from limbeck.recipes.training_notes import outcome_lines, training_bar
+from limbeck.report.worth import ALONE
+from limbeck.tasks import AnyTask, Classify
+from limbeck.training.fine_tune import fine_tune
+from limbeck.training.loop import Plan
+from limbeck.training.prepare import Prepared
+from limbeck.training.processes import join
+
+
+def rivals(
+    bundle: Bundle,
+    student: Entrant,
+    shape: Shape,
+    task: AnyTask,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    dropout: float,
+    pad_id: int,
+    precision: Precision,
+    folder: Path,
+    fingerprint: str,
+) -> list[Entrant]:
+    """Those that no teacher taught: the same student, and of a classifier one that knows only words."""
+    with stage("The same student without a teacher"):
+        torch.manual_seed(plan.seed)
+        model = new_student(_base_of(bundle, task, dropout), task, shape, dropout=dropout).model
+        with training_bar(plan, prepared.train.examples, task.metric) as bar:
+            tuned = fine_tune(
+                model,
+                task,
+                prepared,
+                plan,
+                pad_id=pad_id,
+                precision=precision,
+                folder=folder,
+                fingerprint=fingerprint,
+                on_step=bar,
+            )
+        notes(outcome_lines(tuned, prepared))
+    found = [Entrant(ALONE, tuned.evidence, student.parameters, {})]
+    if isinstance(task, Classify):
+        with stage("A classifier of words"):
+            found.append(join().on_first(lambda: word_baseline(prepared, task)))
+    return found
+
+
+def _base_of(bundle: Bundle, task: AnyTask, dropout: float) -> TextModel:
+    described = bundle.manifest.model
+    pooling = described.pooling
+    try:
+        return new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout)
+    except LimbeckError as error:
+        say(f"  the base cannot be loaded ({error}): it starts from the fine-tuned teacher, which flatters it")
+        return load_model(bundle.folder, task, pooling=pooling)

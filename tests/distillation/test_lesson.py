@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from limbeck.distillation.answers import Answers
+from limbeck.distillation.basis import Basis
 from limbeck.distillation.layer_maps import uniform
 from limbeck.distillation.lesson import Lesson, relation_heads
-from limbeck.distillation.students import new_student, parse_shape, shape_of
+from limbeck.distillation.shapes import parse_shape, shape_of
+from limbeck.distillation.students import new_student
 from limbeck.distillation.wanted import NAMES, PRESETS, Weights, parse_objective
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, new_model
@@ -38,7 +40,7 @@ def gradients(tiny_base: Path) -> Gradients:
         torch.manual_seed(0)
         teacher = new_model(str(tiny_base), TASK, dropout=0.0)
         shape = parse_shape("L2" if same else "1x16", shape_of(teacher.config))
-        student: TextModel = new_student(teacher, TASK, shape, dropout=0.0).model
+        student: TextModel = new_student(teacher, TASK, shape, "layers" if same else "random", dropout=0.0).model
         rows = [tokens(4 + 3 * row, row) for row in range(ROWS)]
         answers = _answers(teacher, rows)
         lesson = Lesson(
@@ -113,3 +115,21 @@ def test_objectives_by_name_and_by_hand() -> None:
     assert parse_objective("soft=0.5, hidden=.25,hard=0") == {"soft": 0.5, "hidden": 0.25}
     for weights in PRESETS.values():
         assert set(weights) <= set(NAMES)
+
+
+def test_projections_begin_as_the_basis_of_a_narrowed_student(tiny_base: Path) -> None:
+    teacher = new_model(str(tiny_base), TASK)
+    basis = Basis(torch.linalg.qr(torch.randn(32, 16, dtype=torch.float64)).Q, 0.9)
+    student = new_student(
+        teacher, TASK, parse_shape("1x16", shape_of(teacher.config)), "svd", dropout=0.0, basis=lambda: basis
+    )
+    Lesson(
+        *(teacher, student.model, TASK, {"hidden": 1.0}),
+        hard=row_loss(TASK),
+        temperature=2.0,
+        layer_map=((0, 1),),
+        answers=None,
+        device=CPU,
+        basis=student.basis,
+    )
+    torch.testing.assert_close(student.model.projections.hidden.weight, basis.vectors.float())

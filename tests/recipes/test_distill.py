@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig, BertModel
 
 import limbeck
+from families import make_base
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.distillation.wanted import PRESETS
 from limbeck.errors import DataError, UsageError
@@ -71,7 +74,7 @@ def test_a_student_learns_and_is_a_bundle_like_any_other(
     theirs = read_bundle(classify_bundle).manifest
     assert taught["teacher_scores"]["test"] == theirs.scores["test"]  # the same rows, the same answers
     assert taught["objective"] == {"soft": 0.5, "hard": 0.5}
-    assert taught["started_from"] == [1]
+    assert (taught["start"], taught["started_from"], taught["states_kept"]) == ("layers", [1], None)
     assert taught["layer_map"] == []
     ours = bundle.manifest.scores["test"]["accuracy"]
     assert ours > 0.8
@@ -157,6 +160,48 @@ def test_embed(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:
         distill(learnt_by, pair_csv, "narrow", label="", student="1x16")
 
 
+def test_a_narrower_student_begins_as_its_teacher(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"student": "2x24", "epochs": 1, "learning_rate": 1e-9}
+    narrowed, random = (
+        distill(classify_bundle, reviews_csv, start or "usual", start=start, **settings) for start in (None, "random")
+    )
+    taught = narrowed.manifest.training["distillation"]
+    assert (taught["start"], taught["started_from"]) == ("svd", [0, 1])
+    assert 0.5 < taught["states_kept"] < 1
+    kept = f"{100 * taught['states_kept']:.1f} %"
+    assert f"layers 0, 1 of the teacher, narrowed to {kept} of their hidden states" in capsys.readouterr().err
+    accuracies = [bundle.manifest.scores["test"]["accuracy"] for bundle in (narrowed, random)]
+    assert accuracies[0] > max(0.8, accuracies[1])  # nothing was learnt
+
+
+def test_a_student_of_a_base(tiny_base: Path, classify_bundle: Path, reviews_csv: Path, distill: Distill) -> None:
+    config = BertConfig.from_pretrained(tiny_base, hidden_size=16, num_hidden_layers=3, num_attention_heads=2)
+    base = tiny_base.parent / "narrow"
+    shutil.copytree(tiny_base, base, dirs_exist_ok=True)
+    BertModel(config).save_pretrained(base)
+    bundle = distill(classify_bundle, reviews_csv, student=None, start=str(base), epochs=1)
+    taught = bundle.manifest.training["distillation"]
+    assert (taught["start"], taught["started_from"]) == (str(base), [])
+    assert taught["shape"] == "3 layers x 16, 2 heads, feed-forward 64"
+    assert bundle.manifest.model.base == str(base)
+    settings = {"start": str(base), "epochs": 1}
+    assert distill(classify_bundle, reviews_csv, "said", student="3x16", **settings).manifest.scores
+    with pytest.raises(UsageError, match=r"--student 2x16: expected the sizes of .*, 3 layers x 16, 2 heads"):
+        distill(classify_bundle, reviews_csv, "other", student="2x16", **settings)
+    with pytest.raises(UsageError, match="the student has 3 layers, and its teacher 2: expected pairs written out"):
+        distill(classify_bundle, reviews_csv, "other", student=None, objective="hidden=1", **settings)
+
+
+def test_a_base_that_reads_other_tokens(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, tmp_path: Path
+) -> None:
+    base = make_base("bert", ["some film"], tmp_path / "base")
+    with pytest.raises(UsageError, match=r"expected the teacher's vocabulary, 162 tokens, and it has \d+; \d+ differ"):
+        distill(classify_bundle, reviews_csv, student=None, start=str(base))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("student", ["L1", "1x16"])
 def test_every_preset_takes_its_steps(
@@ -222,6 +267,9 @@ def test_done_already(
         ({"layer_map": "last"}, "--layer-map last: has no meaning without one of hidden"),
         ({"objective": "hidden=1", "layer_map": "0:2"}, "the teacher has no layer 2"),
         ({"student": "L3"}, "expected at most 2"),
+        ({"student": None}, "--student: expected a shape, as L3 or 3x384; only with --start BASE"),
+        ({"student": "1x16", "start": "layers"}, "--start layers: expected a student as wide as its teacher, 32"),
+        ({"student": "1x24x8", "start": "svd"}, "--start svd: the student has 8 heads, and its teacher 4"),
         ({"temperature": 0.0}, "--temperature 0: expected 0.1 or more"),
         ({"objective": "attention=1", "student": "1x16x2"}, "compares head with head, and the student has 2, its"),
     ],

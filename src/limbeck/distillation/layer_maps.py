@@ -40,6 +40,11 @@ def parse_layer_map(text: str, *, student_layers: int, teacher_layers: int) -> L
     Raises `UsageError`, naming all that is wrong, for what is neither, and for layers that a model has not.
     """
     if text in _NAMED:
+        if student_layers > teacher_layers:
+            raise UsageError(
+                f"--layer-map {text}: the student has {student_layers} layers, and its teacher {teacher_layers}: "
+                "expected pairs written out, as 0:0,1:0"
+            )
         found = _NAMED[text](student_layers, teacher_layers)
         if not found:
             raise UsageError("--layer-map skip: leaves a student of one layer nothing to learn; take uniform or last")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limbeck.distillation import objectives as o
 from limbeck.distillation.answers import Answers
+from limbeck.distillation.basis import Basis
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.states import States, captured
 from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
@@ -47,7 +48,8 @@ class Lesson:
     """A loss that sees the teacher: see `training.step.Lesson`.
 
     `answers` are the teacher's to the training rows, None where no objective is of them. The projections that hidden
-    states of another width need are put into the student, as `model.projections`, to be trained and saved with it.
+    states of another width need are put into the student, as `model.projections`, to be trained with it; where it began
+    as its teacher narrowed, they begin as the `basis`, random otherwise.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Lesson:
         layer_map: LayerMap,
         answers: Answers | None,
         device: torch.device,
+        basis: Basis | None = None,
     ) -> None:
         check_sizes(teacher, student, task, weights)
         self.teacher = teacher.to(device).eval().requires_grad_(False)
@@ -72,7 +75,11 @@ class Lesson:
         here, there = student.config.hidden_size, teacher.config.hidden_size
         self.relation_heads = relation_heads(here, there)
         needed = [name for name in ("embeddings", "hidden") if name in weights and here != there]
-        student.add_module("projections", nn.ModuleDict({name: nn.Linear(here, there, bias=False) for name in needed}))
+        projections = nn.ModuleDict({name: nn.Linear(here, there, bias=False) for name in needed})
+        if basis is not None:
+            for projection in projections.values():
+                cast(nn.Linear, projection).weight.data.copy_(basis.vectors)
+        student.add_module("projections", projections)
 
     @property
     def whole_batch(self) -> bool:

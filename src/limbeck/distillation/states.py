@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from limbeck.nn.model import TextModel
 from limbeck.training.optimizer import encoder_layers
 
-# What families call the linear maps of an attention.
-_NAMES = {
+# What families call the linear maps of an attention, by what these give.
+ATTENTION_MAPS = {
     "queries": ("query", "q_lin", "q", "query_proj"),
     "keys": ("key", "k_lin", "k", "key_proj"),
     "values": ("value", "v_lin", "v", "value_proj"),
@@ -44,7 +44,7 @@ def captured(model: TextModel) -> Iterator[States]:
     def enters(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         if not states.hidden:
             states.hidden.append(given[0] if given else named["hidden_states"])
-        awaited.update(_NAMES)
+        awaited.update(ATTENTION_MAPS)
 
     def leaves(module: nn.Module, given: Any, output: Any) -> None:
         states.hidden.append(output if isinstance(output, Tensor) else output[0])
@@ -63,7 +63,11 @@ def captured(model: TextModel) -> Iterator[States]:
             handles = [layer.register_forward_pre_hook(enters, with_kwargs=True), layer.register_forward_hook(leaves)]
             for name, module in layer.named_modules():
                 own = name.rpartition(".")[2]
-                kinds = list(_NAMES) if own == _ALL_THREE else [kind for kind, known in _NAMES.items() if own in known]
+                kinds = (
+                    list(ATTENTION_MAPS)
+                    if own == _ALL_THREE
+                    else [kind for kind, known in ATTENTION_MAPS.items() if own in known]
+                )
                 if kinds and isinstance(module, nn.Linear):
                     handles.append(module.register_forward_hook(keeps(kinds)))
             for handle in handles:

@@ -10,7 +10,7 @@ from typing import Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
-from limbeck.distillation.students import parse_shape, shape_of
+from limbeck.distillation.shapes import parse_shape, shape_of
 from limbeck.distillation.wanted import parse_objective
 from limbeck.errors import CheckFailed, UsageError
 from limbeck.nn.base import load_config

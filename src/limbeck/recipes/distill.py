@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -10,25 +9,15 @@ import torch
 from limbeck.bundle import Bundle, Model, read_bundle
 from limbeck.console import notes, stage
 from limbeck.data import Columns
-from limbeck.distillation.layer_maps import LayerMap, layer_map_lines, parse_layer_map
-from limbeck.distillation.lesson import Lesson
-from limbeck.distillation.students import Student, new_student, parse_shape, shape_of
-from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights, parse_objective
-from limbeck.errors import UsageError
+from limbeck.distillation.wanted import parse_objective
 from limbeck.measure import usable_cpus
 from limbeck.measure.contest import Entrant, standings
-from limbeck.nn.losses import row_loss
-from limbeck.nn.model import TextModel, fold_scale, load_model
+from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
-from limbeck.recipes.taught import (
-    Taught,
-    judged_teacher,
-    kept_answers,
-    read_rows,
-    student_task,
-    weights_sha256,
-)
+from limbeck.recipes.lessons import layer_map_of, lesson_of
+from limbeck.recipes.student import asked_student, begun_student, student_lines
+from limbeck.recipes.taught import Taught, judged_teacher, read_rows, student_task, weights_sha256
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
@@ -36,12 +25,11 @@ from limbeck.recipes.training_choices import default_epochs, default_learning_ra
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
 from limbeck.recipes.worth import rivals
 from limbeck.report.worth import STUDENT, TEACHER, compiled_variants, worth_lines
-from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
-from limbeck.training.prepare import Prepared, prepare, standardise
+from limbeck.training.prepare import prepare
 from limbeck.training.processes import join
 
 WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
@@ -53,7 +41,8 @@ def distill(
     data: str,
     *,
     out: str | Path,
-    student: str,
+    student: str | None = None,
+    start: str | None = None,
     objective: str = "default",
     temperature: float = 2.0,
     layer_map: str | None = None,
@@ -97,7 +86,11 @@ def distill(
         The folder to write; if it exists it must be the work of these very arguments.
     student
         The student's shape: L3 (so many of the teacher's layers), tinybert-4, tinybert-6, or layers x width as 3x384,
-        with heads and feed-forward as 3x384x12x1536. It starts from the teacher's layers where it is as wide.
+        with heads and feed-forward as 3x384x12x1536. Needed unless START is a base.
+    start
+        What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
+        narrowed; for a narrower one), random, or a base with the teacher's vocabulary (a hub id, a folder, or
+        package:NAME/path), whose sizes it has. By default layers or svd, whichever fits.
     objective
         What is learnt: default, hinton, distilbert, tinybert, minilm or minilmv2; or objectives with weights, as
         soft=0.5,hidden=1.
@@ -178,27 +171,28 @@ def distill(
     task, head = student_task(bundle, splits), bundle.manifest.model.pooling
     torch.manual_seed(seed)
     master = load_model(bundle.folder, task, pooling=head)
-    shape = parse_shape(student, shape_of(master.config))
-    made = new_student(master, task, shape, dropout=dropout)
-    freeze(made.model, embeddings=freeze_embeddings)
-    pairs = _layer_map(layer_map, weights, made, master)
+    asked = asked_student(start, student, bundle, master, task, dropout)
+    pairs = layer_map_of(layer_map, weights, asked.shape, master)
     work = out.parent / f".{out.name}.training"
-    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), made.model, None, work / "bundle"))
+    reads = asked.made.model if asked.made else master
+    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), reads, None, work / "bundle"))
     with stage("Tokenising"):
-        tokenizer, longest = work / "bundle" / "tokenizer.json", bundle.manifest.model.max_tokens
+        tokenizer, longest = work / "bundle" / "tokenizer.json", min(bundle.manifest.model.max_tokens, limit)
         prepared = processes.on_first(
             lambda: prepare(splits, Tokenizer(tokenizer), task, max_tokens=longest, limit=limit)
         )
         notes(data_lines(task, prepared))
     with stage("The teacher"):
-        lesson = _lesson(bundle, master, made, task, prepared, weights, temperature, pairs, pad_id)
+        made = begun_student(asked, master, task, prepared, pad_id=pad_id, dropout=dropout)
+        freeze(made.model, embeddings=freeze_embeddings)
+        lesson = lesson_of(bundle, master, made, task, prepared, weights, temperature, pairs, pad_id)
         scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
-        notes(_student_lines(made, weights, pairs))
+        notes(student_lines(made, weights, pairs))
 
     plan = Plan(
         epochs=epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs),
         batch=batch,
-        learning_rate=learning_rate or default_learning_rate(shape.hidden_size),
+        learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size),
         accumulate=accumulate,
         warmup=warmup,
         weight_decay=weight_decay,
@@ -235,11 +229,13 @@ def distill(
         entrants += rivals(
             bundle,
             pupil,
-            shape,
+            start,
+            student,
             task,
             prepared,
             plan,
             dropout=dropout,
+            freeze_embeddings=freeze_embeddings,
             pad_id=pad_id,
             precision=tuned.fit.precision.precision,
             folder=work / "alone",
@@ -255,13 +251,15 @@ def distill(
         objective=weights,
         temperature=temperature,
         layer_map=pairs,
-        shape=str(shape),
+        shape=str(made.shape),
+        start=made.start,
         started_from=made.started_from,
+        states_kept=made.basis.kept if made.basis else None,
         retention={},
         standings=found,
     ).with_student(task.metric, tuned.scores)
     described = Model(
-        base=bundle.manifest.model.base,
+        base=made.start if asked.made else bundle.manifest.model.base,
         pooling=head,
         max_tokens=prepared.max_tokens,
         longest_input=limit,
@@ -273,53 +271,3 @@ def distill(
     record = {**arguments, "fingerprint": mark}
     manifest = manifest_of(described, made_from, tuned, plan, prepared, record, distillation=taught.record())
     return processes.on_first(lambda: write_trained(out, work, made.model, manifest))
-
-
-def _layer_map(text: str | None, weights: Weights, made: Student, master: TextModel) -> LayerMap:
-    """The layer map, empty where no objective goes layer for layer. Raises `UsageError` for one that says nothing."""
-    if not any(name in weights for name in OF_LAYERS):
-        if text is not None:
-            raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
-        return ()
-    layers = made.shape.layers
-    return parse_layer_map(text or "uniform", student_layers=layers, teacher_layers=master.config.num_hidden_layers)
-
-
-def _lesson(
-    bundle: Bundle,
-    master: TextModel,
-    made: Student,
-    task: AnyTask,
-    prepared: Prepared,
-    weights: Weights,
-    temperature: float,
-    layer_map: LayerMap,
-    pad_id: int,
-) -> Lesson:
-    """What the student is trained on. Numbers are learnt as standard scores, which its head and the teacher take on."""
-    mean, scale = 0.0, 1.0
-    if task.name == "regress":
-        mean, scale = standardise(prepared.train.targets.astype("float32"))
-        fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
-    answers = None
-    if any(name in weights for name in OF_ANSWERS):
-        answers = kept_answers(bundle, master, task, prepared, pad_id, mean=mean, scale=scale)
-    return Lesson(
-        master,
-        made.model,
-        task,
-        weights,
-        hard=row_loss(task),
-        temperature=temperature,
-        layer_map=layer_map,
-        answers=answers,
-        device=join().device,
-    )
-
-
-def _student_lines(made: Student, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
-    begun = f"layers {', '.join(map(str, made.started_from))} of the teacher" if made.started_from else "random weights"
-    yield f"the student: {made.shape}, started from {begun}"
-    yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-    if layer_map:
-        yield from layer_map_lines(layer_map, student_layers=made.shape.layers)

@@ -34,8 +34,9 @@ Scores = dict[str, dict[str, float]]
 class Taught:
     """What a student was taught and by whom, for the manifest.
 
-    `started_from` are the teacher's layers that the student began as; `retention` is the student's metric in percent
-    of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on test.
+    `start`, `started_from` and `states_kept` say what the student began as: see `Student`. `retention` is its metric in
+    percent of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on
+    test.
     """
 
     teacher: str
@@ -46,7 +47,9 @@ class Taught:
     temperature: float
     layer_map: LayerMap
     shape: str
+    start: str
     started_from: tuple[int, ...]
+    states_kept: float | None
     retention: dict[str, float]
     standings: list[Standing]
 

@@ -8,18 +8,19 @@ import torch
 
 from limbeck.bundle import Bundle
 from limbeck.console import notes, say, stage
-from limbeck.distillation.students import Shape, new_student
 from limbeck.errors import LimbeckError
 from limbeck.measure.contest import Entrant
 from limbeck.nn.model import TextModel, load_model, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.baseline import word_baseline
+from limbeck.recipes.student import asked_student, begun_student
 from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.report.worth import ALONE
 from limbeck.tasks import AnyTask, Classify
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
+from limbeck.training.optimizer import freeze
 from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
 
@@ -27,12 +28,14 @@ from limbeck.training.processes import join
 def rivals(
     bundle: Bundle,
     student: Entrant,
-    shape: Shape,
+    start: str | None,
+    shape: str | None,
     task: AnyTask,
     prepared: Prepared,
     plan: Plan,
     *,
     dropout: float,
+    freeze_embeddings: bool,
     pad_id: int,
     precision: Precision,
     folder: Path,
@@ -41,7 +44,10 @@ def rivals(
     """Those that no teacher taught: the same student, and of a classifier one that knows only words."""
     with stage("The same student without a teacher"):
         torch.manual_seed(plan.seed)
-        model = new_student(_base_of(bundle, task, dropout), task, shape, dropout=dropout).model
+        base = _base_of(bundle, task, dropout)
+        asked = asked_student(start, shape, bundle, base, task, dropout)
+        model = begun_student(asked, base, task, prepared, pad_id=pad_id, dropout=dropout).model
+        freeze(model, embeddings=freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:
             tuned = fine_tune(
                 model,

@@ -1,0 +1,111 @@
+"""The student of a distillation: its shape, what it begins as, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from limbeck.bundle import Bundle
+from limbeck.console import say
+from limbeck.distillation.basis import hidden_basis
+from limbeck.distillation.layer_maps import LayerMap, layer_map_lines
+from limbeck.distillation.shapes import Shape, parse_shape, shape_of
+from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
+from limbeck.distillation.wanted import Weights
+from limbeck.errors import UsageError
+from limbeck.nn.base import load_tokenizer
+from limbeck.nn.model import TextModel, new_model
+from limbeck.nn.resolve import resolve_base
+from limbeck.tasks import AnyTask
+from limbeck.training.prepare import Prepared
+from limbeck.training.processes import join
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The student that is asked for. One of a base is there already; the others are made when the rows are known."""
+
+    shape: Shape
+    start: str
+    made: Student | None = None
+
+
+def asked_student(
+    start: str | None, student: str | None, bundle: Bundle, master: TextModel, task: AnyTask, dropout: float
+) -> Asked:
+    """What `--start` and `--student` ask for.
+
+    Raises `UsageError` for a shape that is missing, that the start cannot have, or that is not that of the base, and
+    for a base with another vocabulary; `BaseModelError` for one that cannot be loaded.
+    """
+    if start is not None and start not in get_args(Start):
+        return _of_base(start, student, bundle, task, dropout)
+    if student is None:
+        raise UsageError("--student: expected a shape, as L3 or 3x384; only with --start BASE is it that of the base")
+    shape = parse_shape(student, shape_of(master.config))
+    chosen = usual_start(master, shape) if start is None else cast(Start, start)
+    check_start(chosen, master, shape)
+    return Asked(shape, chosen)
+
+
+def begun_student(
+    asked: Asked, master: TextModel, task: AnyTask, prepared: Prepared, *, pad_id: int, dropout: float
+) -> Student:
+    """The student as it begins."""
+    if asked.made is not None:
+        return asked.made
+    processes = join()
+    master.to(processes.device)
+    return new_student(
+        master,
+        task,
+        asked.shape,
+        cast(Start, asked.start),
+        dropout=dropout,
+        basis=lambda: processes.on_first(
+            lambda: hidden_basis(master, prepared.train.rows, asked.shape.hidden_size, pad_id=pad_id)
+        ),
+    )
+
+
+def student_lines(made: Student, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
+    """The student, its objective and its layer map."""
+    yield f"the student: {made.shape}, started from {_begun(made)}"
+    yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    if layer_map:
+        yield from layer_map_lines(layer_map, student_layers=made.shape.layers)
+
+
+def _begun(made: Student) -> str:
+    if not made.started_from:
+        return "random weights" if made.start == "random" else made.start
+    layers = f"layers {', '.join(map(str, made.started_from))} of the teacher"
+    if made.basis is None:
+        return layers
+    return f"{layers}, narrowed to {100 * made.basis.kept:.1f} % of their hidden states"
+
+
+def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, dropout: float) -> Asked:
+    with join().first_on_each_machine():
+        folder = resolve_base(base, note=lambda line: say(f"  {line}"))
+        _check_vocabulary(base, load_tokenizer(folder).get_vocab(), load_tokenizer(str(bundle.folder)).get_vocab())
+        model = new_model(folder, task, pooling=bundle.manifest.model.pooling, dropout=dropout)
+    shape = shape_of(model.config)
+    if student is not None and parse_shape(student, shape, deeper=True) != shape:
+        raise UsageError(f"--student {student}: expected the sizes of {base}, {shape}, as --start says; leave it out")
+    name = base if Path(folder).exists() else folder
+    return Asked(shape, name, Student(model, shape, name))
+
+
+def _check_vocabulary(base: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
+    """Raises `UsageError` where a base reads other tokens than the teacher, or by other numbers."""
+    other = [token for token, number in theirs.items() if ours.get(token) != number]
+    if not other and len(ours) == len(theirs):
+        return
+    shown = ", ".join(map(repr, sorted(other or ours.keys() - theirs.keys(), key=len)[:3]))
+    raise UsageError(
+        f"--start {base}: expected the teacher's vocabulary, {len(theirs):,} tokens, and it has {len(ours):,}; "
+        f"{len(other) or len(ours) - len(theirs):,} differ, such as {shown}: take a base of the same vocabulary"
+    )

@@ -190,3 +190,17 @@ def test_a_temperature_keeps_the_size_of_gradients() -> None:
     (gradient,) = torch.autograd.grad(o.soft_targets(student, teacher, 1000.0).sum(), student)
     apart = (student - student.mean(dim=1, keepdim=True)) - (teacher - teacher.mean(dim=1, keepdim=True))
     torch.testing.assert_close(gradient, apart.detach() / 4, rtol=0.01, atol=1e-3)
+
+
+def test_contrastive_is_the_cross_entropy_of_cosines_and_its_gradient_leads_nearer() -> None:
+    random = np.random.default_rng(2)
+    student, teacher = random.normal(size=(2, 5, 6))
+    cosines = unit(student) @ unit(teacher).T / 0.05
+    wanted = -np.log(np.diagonal(softmax(cosines)))
+    leaf, given = torch.from_numpy(student).float().requires_grad_(), torch.from_numpy(teacher).float()
+    found = o.contrastive(leaf, given)
+    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=1e-4, atol=1e-5)
+    (gradient,) = torch.autograd.grad(found.sum(), leaf)
+    after = o.contrastive(leaf.detach() - 0.01 * gradient, given)
+    assert float(after.sum()) < float(found.sum().detach())
+    assert float(o.contrastive(given, given).sum()) < float(after.sum())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, BertModel
+from transformers import AutoModel, BertConfig, BertModel
 
 import limbeck
 from families import make_base
@@ -295,3 +295,43 @@ def test_on_the_command_line(classify_bundle: Path, reviews_csv: Path, tmp_path:
     assert done.code == 0, done.err
     assert "layer of the student   learns from layer of the teacher" in done.err
     assert "next: limbeck compress" in done.out
+
+
+def test_in_two_stages_with_the_layers_first(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    reviews = reviews_csv.read_text("utf-8").splitlines()[1:]
+    text.write_text("\n\n".join(line.rpartition(",")[0] for line in reviews), "utf-8")
+    settings = {"student": "1x16", "objective": "tinybert", "layers_first": 2, "general": str(text)}
+    bundle = distill(classify_bundle, reviews_csv, **settings, start="random")
+    said = capsys.readouterr().err
+    stages = [said.index(name) for name in ("The general student …", "The layers first …", "Training …")]
+    assert stages == sorted(stages)
+    general = AutoModel.from_pretrained(tmp_path / "student-general")
+    assert (general.config.num_hidden_layers, general.config.hidden_size) == (1, 16)
+    assert bundle.manifest.training["distillation"]["start"] == str(tmp_path / "student-general")
+    assert bundle.manifest.model.base == read_bundle(classify_bundle).manifest.model.base
+    assert not [name for name in load_file(bundle.folder / "model.safetensors") if "projection" in name]
+    with pytest.raises(UsageError, match="expected an --objective of both kinds"):
+        distill(classify_bundle, reviews_csv, "other", layers_first=1)
+    with pytest.raises(UsageError, match="is pretrained already"):
+        distill(classify_bundle, reviews_csv, "other", **{**settings, "start": str(tmp_path)})
+    with pytest.raises(UsageError, match="name some with --general"):
+        distill(classify_bundle, reviews_csv, "other", general_objective="hidden=1")
+
+
+def test_contrastive_teaches_vectors_of_another_width(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:
+    taught_by = teacher(pair_csv, task="embed", label="", epochs=1)
+    settings = {"student": "1x16", "start": "random", "label": ""}
+    bundle = distill(taught_by, pair_csv, objective="contrastive=1", **settings)
+    losses = [evaluation["loss"] for evaluation in bundle.manifest.training["fit"]["evaluations"]]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+    with pytest.raises(UsageError, match="soft needs a student as wide as its teacher"):
+        distill(taught_by, pair_csv, "other", objective="soft=1", **settings)
+
+
+def test_contrastive_is_of_vectors_alone(classify_bundle: Path, reviews_csv: Path, distill: Distill) -> None:
+    with pytest.raises(UsageError, match="contrastive compares vectors, and classify answers with none"):
+        distill(classify_bundle, reviews_csv, objective="contrastive=1")

@@ -26,6 +26,7 @@ from limbeck.tasks import AnyTask
 
 MOST_RELATION_HEADS = 48  # Wang et al. 2021 for encoders as wide as BERT-Base
 _EQUAL_WIDTHS = ("directions", "patient")
+_PROJECTED = ("embeddings", "hidden", "contrastive")
 _EQUAL_HEADS = ("attention", "distributions", "values")
 
 
@@ -74,7 +75,7 @@ class Lesson:
         self.heads = student.config.num_attention_heads
         here, there = student.config.hidden_size, teacher.config.hidden_size
         self.relation_heads = relation_heads(here, there)
-        needed = [name for name in ("embeddings", "hidden") if name in weights and here != there]
+        needed = [name for name in _PROJECTED if name in weights and here != there]
         projections = nn.ModuleDict({name: nn.Linear(here, there, bias=False) for name in needed})
         if basis is not None:
             for projection in projections.values():
@@ -84,7 +85,7 @@ class Lesson:
     @property
     def whole_batch(self) -> bool:
         """Whether a row's loss depends on the others."""
-        return "samples" in self.weights
+        return "samples" in self.weights or "contrastive" in self.weights
 
     def __call__(
         self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]
@@ -118,6 +119,8 @@ class Lesson:
         if name == "hard":
             return self.hard(read.logits, read.targets)
         if name in OF_ANSWERS:
+            if name == "contrastive":
+                return o.contrastive(_projected(model, name, read.logits), cast(Tensor, read.answers))
             return self._of_answers(name, read, cast(Tensor, read.answers))
         if name in OF_LAYERS:
             return torch.stack(list(self._of_layers(name, model, read))).mean(dim=0)
@@ -184,12 +187,14 @@ def check_sizes(teacher: TextModel, student: TextModel, task: AnyTask, weights: 
     here, there = student.config, teacher.config
     problems = []
     if here.hidden_size != there.hidden_size:
-        vectors = OF_ANSWERS if task.name == "embed" else ()
+        vectors = ("soft", "logits") if task.name == "embed" else ()
         problems += [
             f"{name} needs a student as wide as its teacher, {there.hidden_size}, and it is {here.hidden_size} wide"
             for name in (*_EQUAL_WIDTHS, *vectors)
             if name in weights
         ]
+    if "contrastive" in weights and task.name != "embed":
+        problems.append(f"contrastive compares vectors, and {task.name} answers with none")
     if here.num_attention_heads != there.num_attention_heads:
         problems += [
             f"{name} compares head with head, and the student has {here.num_attention_heads}, its teacher "

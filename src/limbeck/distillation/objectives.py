@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from limbeck.nn.losses import COSINE_SCALE
+
 MASKED = -1e9  # of a score before a softmax: its exponential is 0, and unlike -inf it has differences
 
 
@@ -110,6 +112,18 @@ def sample_relations(student: Tensor, teacher: Tensor) -> Tensor:
     """
     found, wanted = (functional.normalize(vectors.float(), dim=1) for vectors in (student, teacher))
     return (found @ found.T - wanted @ wanted.T).square().mean(dim=1)
+
+
+def contrastive(student: Tensor, teacher: Tensor) -> Tensor:
+    """How hard the teacher's vector of a text is to tell from its vectors of the batch's other texts, by the student's.
+
+    The cross-entropy of the cosines of the student's vector to all of the teacher's, times a scale: InfoNCE (van den
+    Oord et al. 2018) between student and teacher (Tian et al. 2020). Vectors are `[rows, width]`.
+    """
+    found, wanted = (functional.normalize(vectors.float(), dim=1) for vectors in (student, teacher))
+    return functional.cross_entropy(
+        COSINE_SCALE * found @ wanted.T, torch.arange(len(found), device=found.device), reduction="none"
+    )
 
 
 def _unmasked(scores: Tensor, mask: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ Weights = dict[str, float]
 """The weight of each objective by its name."""
 
 # From the answers alone: the teacher's are computed once.
-OF_ANSWERS = ("soft", "logits")
+OF_ANSWERS = ("soft", "logits", "contrastive")
 # Layer for layer, along the layer map.
 OF_LAYERS = ("hidden", "directions", "patient", "attention")
 # Of the last layers, or of the embeddings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from limbeck.measure.contest import Entrant, standings
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
+from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
 from limbeck.recipes.student import asked_student, begun_student, student_lines
 from limbeck.recipes.taught import Taught, judged_teacher, read_rows, student_task, weights_sha256
@@ -46,6 +49,10 @@ def distill(
     objective: str = "default",
     temperature: float = 2.0,
     layer_map: str | None = None,
+    layers_first: int = 0,
+    general: str | None = None,
+    general_objective: str = GENERAL_OBJECTIVE,
+    general_epochs: int = 1,
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
@@ -99,6 +106,15 @@ def distill(
     layer_map
         Which layers learn from which: uniform, last, skip, or pairs of the student's and the teacher's, from 0, as
         0:0,1:4. By default uniform.
+    layers_first
+        Learn the objectives of what is inside the teacher alone for so many epochs first, those of answers after.
+    general
+        Plain text, as `limbeck pretrain` reads it: before the task the student learns from the encoder that the teacher
+        was made of, and is written to OUT-general.
+    general_objective
+        What is learnt from plain text: objectives of what is inside, with weights.
+    general_epochs
+        Passes over the plain text.
     text
         The column of the text; by default the teacher's columns, where no column is named.
     pair
@@ -154,6 +170,8 @@ def distill(
     out, teacher = Path(out), str(teacher)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
+    inside, second = in_two(weights, layers_first)
+    check_general(general, start, student, general_objective)
     columns = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
     bundle = processes.on_first(lambda: read_bundle(teacher))
@@ -171,7 +189,38 @@ def distill(
     task, head = student_task(bundle, splits), bundle.manifest.model.pooling
     torch.manual_seed(seed)
     master = load_model(bundle.folder, task, pooling=head)
-    asked = asked_student(start, student, bundle, master, task, dropout)
+    plan = Plan(
+        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs),
+        batch=batch,
+        learning_rate=learning_rate or GENERAL_RATE,
+        accumulate=accumulate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        max_grad_norm=max_grad_norm,
+        patience=patience,
+        budget_tokens=budget_tokens,
+        checkpoint_seconds=checkpoint_seconds,
+        seed=seed,
+    )
+    begin = start
+    if general is not None:
+        with stage("The general student"):
+            begin = general_student(
+                bundle,
+                general,
+                out=out.with_name(f"{out.name}-general"),
+                student=str(student),
+                start=start,
+                objective=general_objective,
+                layer_map=layer_map or "uniform",
+                plan=replace(plan, epochs=general_epochs),
+                dropout=dropout,
+                precision=precision,
+                overwrite=overwrite,
+            )
+        torch.manual_seed(seed)
+    asked = asked_student(begin, student, bundle, master, task, dropout)
+    plan = replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size))
     pairs = layer_map_of(layer_map, weights, asked.shape, master)
     work = out.parent / f".{out.name}.training"
     reads = asked.made.model if asked.made else master
@@ -185,23 +234,26 @@ def distill(
     with stage("The teacher"):
         made = begun_student(asked, master, task, prepared, pad_id=pad_id, dropout=dropout)
         freeze(made.model, embeddings=freeze_embeddings)
-        lesson = lesson_of(bundle, master, made, task, prepared, weights, temperature, pairs, pad_id)
         scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
         notes(student_lines(made, weights, pairs))
+    if inside:
+        with stage("The layers first"):
+            teach_layers(
+                master,
+                made,
+                task,
+                prepared,
+                inside,
+                pairs,
+                replace(plan, epochs=layers_first),
+                pad_id=pad_id,
+                precision=precision,
+                folder=work / "layers",
+                fingerprint=mark,
+            )
+    with stage("The teacher's answers"):
+        lesson = lesson_of(bundle, master, made, task, prepared, second, temperature, pairs, pad_id)
 
-    plan = Plan(
-        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs),
-        batch=batch,
-        learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size),
-        accumulate=accumulate,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        max_grad_norm=max_grad_norm,
-        patience=patience,
-        budget_tokens=budget_tokens,
-        checkpoint_seconds=checkpoint_seconds,
-        seed=seed,
-    )
     with (
         stage("Training"),
         training_bar(plan, prepared.train.examples, task.metric) as bar,
@@ -259,7 +311,7 @@ def distill(
         standings=found,
     ).with_student(task.metric, tuned.scores)
     described = Model(
-        base=made.start if asked.made else bundle.manifest.model.base,
+        base=made.start if asked.made and general is None else bundle.manifest.model.base,
         pooling=head,
         max_tokens=prepared.max_tokens,
         longest_input=limit,

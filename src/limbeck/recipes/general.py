@@ -1,0 +1,205 @@
+"""The first of two stages: a student without a head learns from plain text what the pretrained encoder is inside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import torch
+
+from limbeck import __version__
+from limbeck.bundle import Bundle
+from limbeck.console import notes, say, stage
+from limbeck.data import Corpus, load_corpus
+from limbeck.distillation.basis import hidden_basis
+from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
+from limbeck.distillation.layer_maps import parse_layer_map
+from limbeck.distillation.lesson import Lesson
+from limbeck.distillation.shapes import parse_shape, shape_of
+from limbeck.distillation.students import Start, Student, new_student, usual_start
+from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, Weights, parse_objective
+from limbeck.errors import UsageError
+from limbeck.files import as_usual
+from limbeck.nn.model import TextModel, new_model, save_model
+from limbeck.nn.precision import Precision
+from limbeck.nn.resolve import resolve_base
+from limbeck.recipes.arguments import fingerprint, installed_versions
+from limbeck.recipes.pretrained import Record, already_pretrained, write_record
+from limbeck.recipes.pretraining_notes import text_lines
+from limbeck.recipes.pretraining_setup import packed_text
+from limbeck.recipes.trained import move_into_place, save_tokenizer
+from limbeck.recipes.training_notes import training_bar
+from limbeck.report.card import markdown
+from limbeck.tasks import Embed
+from limbeck.text import Packed, Tokenizer
+from limbeck.training.loop import Fit, Plan
+from limbeck.training.processes import join
+
+MAX_TOKENS = 128  # as Jiao et al. 2020
+GENERAL_OBJECTIVE = "embeddings=1,hidden=1,attention=1"
+GENERAL_RATE = 1e-4  # as Jiao et al. 2020 too
+_NO_HEAD = Embed("pairs", normalized=False)  # what reads a text and gives a vector has none
+
+
+def check_general(general: str | None, start: str | None, student: str | None, objective: str) -> None:
+    """Raise `UsageError` for flags of a general stage that contradict one another, or that nothing heeds."""
+    if general is None:
+        if objective != GENERAL_OBJECTIVE:
+            raise UsageError(f"--general-objective {objective}: is learnt from plain text; name some with --general")
+        return
+    parse_general(objective)
+    if student is None:
+        raise UsageError("--general: expected the student's shape by --student, as tinybert-4")
+    if start is not None and start not in get_args(Start):
+        raise UsageError(f"--start {start}: is pretrained already; --general makes one: drop either")
+
+
+def parse_general(objective: str) -> Weights:
+    """The weights of objectives that need no answers. Raises `UsageError` for others."""
+    weights = parse_objective(objective)
+    if wrong := [name for name in weights if name not in (*OF_LAYERS, *OF_ENDS)]:
+        raise UsageError(
+            f"--general-objective {objective}: plain text has no labels to learn {', '.join(wrong)} from; "
+            f"expected some of {', '.join((*OF_LAYERS, *OF_ENDS))}"
+        )
+    return weights
+
+
+def general_student(
+    bundle: Bundle,
+    text: str,
+    *,
+    out: Path,
+    student: str,
+    start: str | None,
+    objective: str,
+    layer_map: str,
+    plan: Plan,
+    dropout: float,
+    precision: Precision | None,
+    overwrite: bool,
+) -> str:
+    """An encoder of the student's shape at `out`, taught by the one that the bundle was made of; goes on after a stop.
+
+    `text` is what `limbeck pretrain` reads. The student of a task starts from the encoder, whatever the task.
+
+    Raises `UsageError` for objectives that need answers, and for another thing at `out`.
+    """
+    weights = parse_general(objective)
+    base = bundle.manifest.model.base
+    arguments = {
+        "base": base,
+        "student": student,
+        "start": start,
+        "objective": objective,
+        "layer_map": layer_map,
+        "dropout": dropout,
+        "precision": precision,
+        **{name: value for name, value in asdict(plan).items() if name != "checkpoint_seconds"},
+    }
+    processes = join()
+    with stage("Reading the text"):
+        corpus = processes.on_first(lambda: load_corpus(text, None, skipped=None))
+        notes(corpus.notes)
+    mark = fingerprint(arguments, corpus.sha256)
+    if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
+        return str(done.folder)
+
+    work = out.parent / f".{out.name}.training"
+    torch.manual_seed(plan.seed)
+    with processes.first_on_each_machine():
+        master = new_model(resolve_base(base), _NO_HEAD, pooling="mean", dropout=0.0)
+    shape = parse_shape(student, shape_of(master.config))
+    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), master, None, work / "model"))
+    with stage("Tokenising"):
+        tokenizer, tokens = work / "model" / "tokenizer.json", min(MAX_TOKENS, limit)
+        train, held_out = processes.on_first(
+            lambda: packed_text(corpus, Tokenizer(tokenizer), tokens, next_sentence=False, seed=plan.seed)
+        )
+        notes(text_lines(train, held_out))
+    made = new_student(
+        master,
+        _NO_HEAD,
+        shape,
+        cast(Start, start) if start else usual_start(master, shape),
+        dropout=dropout,
+        basis=lambda: processes.on_first(lambda: hidden_basis(master, train.rows, shape.hidden_size, pad_id=pad_id)),
+    )
+    with training_bar(plan, len(train), SCORE) as on_step:
+        fitted = fit_states(
+            made.model,
+            train.rows,
+            held_out.rows,
+            _lesson(master, made, weights, layer_map),
+            plan,
+            examples=len(train),
+            pad_id=pad_id,
+            precision=precision,
+            folder=work,
+            fingerprint=mark,
+            on_step=on_step,
+        )
+    say(f"  loss on held-out text {-fitted.best.score:.4f}")
+    record = _record({**arguments, "fingerprint": mark}, made.model, corpus, train, held_out, fitted, plan)
+    processes.on_first(lambda: _write(out, work, made.model, record, base))
+    return str(out)
+
+
+def _lesson(master: TextModel, made: Student, weights: Weights, layer_map: str) -> Lesson:
+    layers = master.config.num_hidden_layers
+    return Lesson(
+        master,
+        made.model,
+        _NO_HEAD,
+        weights,
+        hard=no_loss,
+        temperature=1.0,
+        layer_map=parse_layer_map(layer_map, student_layers=made.shape.layers, teacher_layers=layers),
+        answers=None,
+        device=join().device,
+        basis=made.basis,
+    )
+
+
+def _record(
+    arguments: dict[str, Any],
+    model: TextModel,
+    corpus: Corpus,
+    train: Packed,
+    held_out: Packed,
+    fitted: Fit,
+    plan: Plan,
+) -> Record:
+    return Record(
+        limbeck=__version__,
+        arguments=arguments,
+        versions=installed_versions(),
+        model={
+            "type": model.config.model_type,
+            "parameters": sum(p.numel() for p in model.inner.parameters()),
+            "vocabulary_size": model.config.vocab_size,
+        },
+        text={
+            "sha256": corpus.sha256,
+            "sequences": len(train),
+            "tokens": train.tokens,
+            "held_out_sequences": len(held_out),
+        },
+        training={"fit": asdict(fitted), "plan": asdict(plan)},
+        scores={"after": {"loss": -fitted.best.score}},
+    )
+
+
+def _write(out: Path, work: Path, model: TextModel, record: Record, base: str) -> None:
+    folder = work / "model"
+    save_model(model, folder)
+    card = (
+        f"# {markdown(out.name)}\n\nAn encoder without a head ({record.model['parameters']:,} parameters), "
+        f"distilled by limbeck {record.limbeck} from {markdown(base)} on {record.text['sequences']:,} sequences of "
+        f"plain text: {record.arguments['objective']}. It is a start for fine-tuning or for `limbeck distill`.\n"
+    )
+    write_record(folder, record, card)
+    for path in folder.iterdir():
+        as_usual(path)
+    move_into_place(folder, out, work)

@@ -1,0 +1,81 @@
+"""TinyBERT's order (Jiao et al. 2020): a student learns what its teacher is inside first, and then what it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
+from limbeck.distillation.layer_maps import LayerMap
+from limbeck.distillation.lesson import Lesson
+from limbeck.distillation.students import Student
+from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
+from limbeck.errors import UsageError
+from limbeck.nn.model import TextModel
+from limbeck.nn.precision import Precision
+from limbeck.recipes.training_notes import training_bar
+from limbeck.tasks import AnyTask
+from limbeck.training.loop import Plan
+from limbeck.training.prepare import Prepared
+from limbeck.training.processes import join
+
+_ANSWERS = ("hard", *OF_ANSWERS)
+
+
+def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
+    """The objectives of a first stage of so many epochs, and those of the second; without a first one all are second.
+
+    Raises `UsageError` where one of them is empty.
+    """
+    if not epochs:
+        return {}, weights
+    inside = {name: weight for name, weight in weights.items() if name in (*OF_LAYERS, *OF_ENDS)}
+    answers = {name: weight for name, weight in weights.items() if name not in inside}
+    if not inside or not answers:
+        raise UsageError(
+            f"--layers-first {epochs}: expected an --objective of both kinds, such as tinybert: for the first epochs "
+            f"some of {', '.join((*OF_LAYERS, *OF_ENDS))}, and for the rest some of {', '.join(_ANSWERS)}"
+        )
+    return inside, answers
+
+
+def teach_layers(
+    master: TextModel,
+    made: Student,
+    task: AnyTask,
+    prepared: Prepared,
+    weights: Weights,
+    layer_map: LayerMap,
+    plan: Plan,
+    *,
+    pad_id: int,
+    precision: Precision | None,
+    folder: Path,
+    fingerprint: str,
+) -> None:
+    """Teach a student what is inside, judged by the dev rows' loss; goes on after a stop."""
+    lesson = Lesson(
+        master,
+        made.model,
+        task,
+        weights,
+        hard=no_loss,
+        temperature=1.0,
+        layer_map=layer_map,
+        answers=None,
+        device=join().device,
+        basis=made.basis,
+    )
+    with training_bar(plan, prepared.train.examples, SCORE) as on_step:
+        fit_states(
+            made.model,
+            prepared.train.rows,
+            prepared.dev.rows,
+            lesson,
+            plan,
+            examples=prepared.train.examples,
+            pad_id=pad_id,
+            precision=precision,
+            folder=folder,
+            fingerprint=fingerprint,
+            on_step=on_step,
+        )

@@ -43,6 +43,26 @@ def test_a_line_that_is_no_vector_is_named(tmp_path: Path, text: str) -> None:
         read_word_vectors(path)
 
 
+def test_all_lines_that_are_no_vectors_are_named_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_text("".join(f"word{n} 1 {'x' if n % 3 == 1 else 2}\n" for n in range(90)))
+    with pytest.raises(DataError, match=r"line 2: .*; so it is in 29 more: 5, 8, 11, .*, 59, …"):
+        read_word_vectors(path)
+
+
+def test_words_that_are_wanted_are_read_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.augmentation.synonyms.MAX_WORDS", 3)
+    path = tmp_path / "glove.txt"
+    path.write_text("good 1 0\nfine 1 0.1\nbad 0 1\nawful 0 9\nsplendid 1 0.05\nnot one vector\n")
+    found = read_word_vectors(path, {"splendid"})
+    assert found.words == ["good", "fine", "bad", "splendid"]
+    near = nearest_words(found.words, found)
+    assert near["splendid"][0] in ("good", "fine")
+    assert all("splendid" not in others for others in near.values())  # too rare to stand for others
+    with pytest.raises(DataError, match="line 6"):
+        read_word_vectors(path, {"not"})
+
+
 def test_a_file_of_other_things_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     path.write_text("text,label\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import re
+from array import array
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,15 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from limbeck.augmentation.words import words_of
+from limbeck.data.problems import SHOWN
 from limbeck.data.textfile import open_text
 from limbeck.errors import BaseModelError, DataError
 from limbeck.nn.base import load_tokenizer, quiet_loading
 
-MAX_WORDS = 50_000  # such files list the commonest words first, and a rare word seldom stands well for another
+MAX_WORDS = 50_000  # the commonest words come first, and a rare word seldom stands well for another
 NEAREST = 5
 BLOCK_WORDS = 512  # rows of similarities held at once
+_HEADER = re.compile(r"\d+ \d+\s*")
 WORD_STARTS = ("Ġ", "▁")  # how byte-level BPE and SentencePiece mark the first piece of a word
 # Words that carry grammar or deny: changing them changes what is said, or says nothing new.
 _STOP_WORDS = """
@@ -44,35 +49,59 @@ class WordVectors:
     vectors: NDArray[np.float32]
 
 
-def read_word_vectors(path: Path) -> WordVectors:
-    """The 50,000 first words of a text file of word vectors, as GloVe and word2vec write it: a word and its numbers.
+def read_word_vectors(path: Path, wanted: Collection[str] = ()) -> WordVectors:
+    """The 50,000 first words of a text file of word vectors, and those `wanted` that stand behind them.
 
-    Raises `DataError` where a line does not hold a word and as many numbers as the lines before.
+    The file has a word and its numbers in a line, as GloVe and word2vec write it, plain or gzip-compressed. Lines of
+    other words are passed by, so that memory is that of the words kept.
+
+    Raises `DataError`, naming the lines, where some do not hold a word and as many numbers as the first.
     """
-    vectors: dict[str, NDArray[np.float32]] = {}
+    lines: dict[str, int] = {}
+    numbers = array("f")
+    wrong: list[tuple[int, str]] = []
     width = 0
     with open_text(path, newline="\n") as file:
         for number, line in enumerate(file, start=1):
-            parts = line.split()
-            if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
+            if number == 1 and _HEADER.fullmatch(line):
                 continue  # word2vec says first how many words and numbers follow
-            width = width or len(parts) - 1
-            try:
-                # GloVe's largest files have words with spaces in them.
-                vector = np.array(parts[len(parts) - width :], dtype=np.float32)
-            except ValueError:
-                vector = np.empty(0, np.float32)
-            if not width or len(vector) != width or len(parts) <= width or not np.isfinite(vector).all():
-                raise DataError(
-                    f"{path.name}, line {number}: expected a word and {width or 'its'} numbers, as GloVe and word2vec "
-                    f"text files have them, got {line.rstrip()!r:.60}"
-                )
-            vectors.setdefault(" ".join(parts[:-width]).lower(), vector)
-            if len(vectors) == MAX_WORDS:
-                break
-    if not vectors:
+            if len(lines) >= MAX_WORDS and line[: line.find(" ")].lower() not in wanted:
+                continue
+            width = width or len(line.split()) - 1
+            word, values = _vector(line, width)
+            if not word:
+                wrong.append((number, line))
+                if len(wrong) == number:  # nothing of this file was one yet
+                    break
+            elif word not in lines:
+                lines[word] = number
+                numbers.extend(values)
+    if wrong:
+        raise DataError(f"{path.name}, {_wrong_lines(wrong, width)}")
+    if not lines:
         raise DataError(f"{path.name} holds no word vector")
-    return WordVectors(list(vectors), np.stack(list(vectors.values())))
+    return WordVectors(list(lines), np.frombuffer(numbers, dtype=np.float32).reshape(-1, width))
+
+
+def _vector(line: str, width: int) -> tuple[str, list[float]]:
+    """The word of a line in lower case and its numbers; no word where the line does not hold both."""
+    word, *parts = line.rstrip().rsplit(" ", width)  # GloVe's largest files have words with spaces in them
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    whole = bool(width) and len(values) == width and math.isfinite(sum(values))
+    return (word.lower(), values) if whole else ("", [])
+
+
+def _wrong_lines(wrong: list[tuple[int, str]], width: int) -> str:
+    number, line = wrong[0]
+    others = ", ".join(f"{other:,}" for other, _ in wrong[1:SHOWN])
+    more = f"; so it is in {len(wrong) - 1:,} more: {others}{', …' if len(wrong) > SHOWN else ''}" if others else ""
+    return (
+        f"line {number}: expected a word and {width or 'its'} numbers, as GloVe and word2vec text files have them, "
+        f"got {line.rstrip()!r:.60}{more}"
+    )
 
 
 def base_vectors(base: str) -> WordVectors:
@@ -111,20 +140,26 @@ def vocabulary_vectors(tokenizer: Any, embeddings: NDArray[np.float32]) -> WordV
 def distinct_words(texts: Iterable[str]) -> list[str]:
     """The words of the texts that may have synonyms, in lower case, sorted, each once."""
     found = {text[start:end].lower() for text in texts for start, end in words_of(text)}
-    return sorted(word for word in found if word not in STOP_WORDS and not word.isdecimal())
+    return sorted(filter(may_change, found))
+
+
+def may_change(word: str) -> bool:
+    """Whether other words may stand for `word`, in lower case: it is neither a stop word nor a number."""
+    return word not in STOP_WORDS and not word.isdecimal()
 
 
 def nearest_words(words: Iterable[str], known: WordVectors, *, nearest: int = NEAREST) -> dict[str, list[str]]:
     """The nearest other words of each word that has a vector, by cosine, the nearest first.
 
-    The mean of all vectors, which says nothing of any word, is taken off first (Mu and Viswanath 2018, "All-but-the-
-    Top"). Numbers, signs, single letters and stop words stand for no other word.
+    The 50,000 first words may stand for others. Their mean, which says nothing of any word, is taken off first (Mu and
+    Viswanath 2018, "All-but-the-Top"). Numbers, signs, single letters and stop words stand for no other word.
     """
-    centred = known.vectors - known.vectors.mean(axis=0)
+    centred = known.vectors - known.vectors[:MAX_WORDS].mean(axis=0)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     index_of = {word: index for index, word in enumerate(known.words)}
+    common = known.words[:MAX_WORDS]
     may_stand = np.array(
-        [i for i, word in enumerate(known.words) if len(word) > 1 and word.isalpha() and word not in STOP_WORDS],
+        [i for i, word in enumerate(common) if len(word) > 1 and word.isalpha() and word not in STOP_WORDS],
         dtype=np.int64,
     )
     asked = [word for word in words if word in index_of]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -50,3 +50,6 @@ bench-answers: $(VENV)/installed
 
 bench-ablation: $(VENV)/installed
 	$(BIN)/python benchmarks/ablation.py build/ablation 3 3 $(DATA)
+
+bench-augmentation: $(VENV)/installed
+	$(BIN)/python benchmarks/augmentation.py $(DATA)

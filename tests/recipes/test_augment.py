@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import BAD, GOOD, review
+from conftest import BAD, GOOD, NEUTRAL, review
 from limbeck.data import Columns, load_splits
 from limbeck.data.carve import text_key
 from limbeck.errors import BaseModelError, LimbeckError, UsageError
@@ -75,6 +75,25 @@ def test_the_same_seed_gives_the_same_files(reviews_csv: Path, tiny_masked: Path
     one, same, other = ((tmp_path / name / "train.jsonl").read_bytes() for name in names)
     assert one == same
     assert one != other
+
+
+def test_words_by_a_language_model_and_by_word_vectors(
+    tiny_masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"the unheard film of {a} and {b},{label}" for label, a in (("x", "day"), ("y", "music")) for b in NEUTRAL]
+    (tmp_path / "rows.csv").write_text("text,label\n" + "\n".join(rows))
+    (tmp_path / "vectors.txt").write_text("unheard 1 0\nquiet 1 0.1\ndull 0 1\n")
+    said: dict[str, Any] = {"method": ("tinybert",), "base": str(tiny_masked), "copies": 4}
+    done = augment(str(tmp_path / "rows.csv"), out=tmp_path / "near", word_vectors=tmp_path / "vectors.txt", **said)
+    made = [row["text"].split() for row in read(tmp_path / "near" / "train.jsonl") if row["made_by"]]
+    assert {words[1] for words in made} == {"unheard", "quiet", "dull"}
+    assert len({words[2] for words in made}) > 4
+    assert all(words[0] == "the" and words[3] == "of" for words in made)
+    assert done.methods["tinybert"].attempts == 4 * done.train_rows
+    assert "words of several pieces stay" not in capsys.readouterr().err
+    augment(str(tmp_path / "rows.csv"), out=tmp_path / "alone", **said)
+    assert {row["text"].split()[1] for row in read(tmp_path / "alone" / "train.jsonl")} == {"unheard"}
+    assert "words of several pieces stay: --word-vectors FILE" in capsys.readouterr().err
 
 
 def test_back_translation_through_two_models(reviews_csv: Path, tiny_translator: Path, tmp_path: Path) -> None:
@@ -176,9 +195,10 @@ def test_made_rows_are_not_made_of_again(tiny_base: Path, reviews_csv: Path, tmp
         augment(str(tmp_path / "more"), out=tmp_path / "again", method=("swap",))
 
 
-def test_a_base_without_a_head_leaves_nothing(tiny_base: Path, reviews_csv: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["masked", "tinybert"])
+def test_a_base_without_a_head_leaves_nothing(method: Any, tiny_base: Path, reviews_csv: Path, tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match="no masked-language-model head"):
-        augment(str(reviews_csv), out=tmp_path / "more", method=("masked",), base=str(tiny_base))
+        augment(str(reviews_csv), out=tmp_path / "more", method=(method,), base=str(tiny_base))
     assert not any(tmp_path.iterdir())
 
 

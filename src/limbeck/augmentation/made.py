@@ -16,8 +16,8 @@ from limbeck.data import Dataset, Splits
 from limbeck.data.carve import text_key
 from limbeck.tasks import Span
 
-Method = Literal["synonyms", "insert", "delete", "swap", "masked", "back-translation"]
-METHODS: tuple[Method, ...] = ("synonyms", "insert", "delete", "swap", "masked", "back-translation")
+Method = Literal["synonyms", "insert", "delete", "swap", "masked", "back-translation", "tinybert"]
+METHODS: tuple[Method, ...] = ("synonyms", "insert", "delete", "swap", "masked", "back-translation", "tinybert")
 Sides = Literal["both", "first", "second"]
 Make = Callable[[Sequence[Marked], Chance, OnDone], list[Marked | None]]
 

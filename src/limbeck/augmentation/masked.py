@@ -29,13 +29,17 @@ from limbeck.text import Tokenizer, Tokens, pad, padded_length, token_batches
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedModel:
-    """A masked language model, its tokenizer, and which of its pieces are words: `words` `[vocabulary]`, bool."""
+    """A masked language model, its tokenizer, and which of its pieces are words: `words` `[vocabulary]`, bool.
+
+    `special_ids` are those of pieces that stand for no text, or for any that is unknown.
+    """
 
     model: Any
     tokenizer: Tokenizer
     mask_token: str
     mask_id: int
     pad_id: int
+    special_ids: frozenset[int]
     max_tokens: int
     pieces: list[str]
     words: Tensor
@@ -65,6 +69,7 @@ def load_masked_model(base: str, folder: Path, device: torch.device) -> MaskedMo
         mask_token=tokenizer.mask_token,
         mask_id=tokenizer.mask_token_id,
         pad_id=tokenizer.pad_token_id or 0,
+        special_ids=frozenset(tokenizer.all_special_ids),
         max_tokens=longest_input(load_config(base), tokenizer),
         pieces=pieces,
         words=torch.tensor([piece.isalpha() for piece in pieces], device=device),
@@ -151,9 +156,28 @@ def _with_masks(item: _Masked, mask_token: str) -> str:
     return text.text
 
 
-@torch.inference_mode()
 def _fill(masked_model: MaskedModel, items: Sequence[_Masked], tokens: Sequence[Tokens], top_k: int) -> list[list[str]]:
     """For each text the new words of its masks, as far as the model reads."""
+    found: list[list[str]] = [[] for _ in items]
+    for read in read_masks(masked_model, tokens, top_k + 1):  # one more, for the word itself may be among them
+        item, words = items[read.row], found[read.row]
+        start, end = item.words[len(words)]
+        words.append(_choose(read, item.marked.text[start:end], item.random, masked_model, top_k))
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadMask:
+    """What a model reads in a mask of the text `row`: pieces that are words with their logits, the likeliest first."""
+
+    row: int
+    pieces: list[int]
+    logits: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def read_masks(masked_model: MaskedModel, tokens: Sequence[Tokens], count: int) -> list[ReadMask]:
+    """The `count` likeliest words in each mask of one batch of texts, in the order of the texts and their masks."""
     arrays = pad(
         tokens,
         pad_id=masked_model.pad_id,
@@ -164,37 +188,32 @@ def _fill(masked_model: MaskedModel, items: Sequence[_Masked], tokens: Sequence[
     has_types = getattr(masked_model.model.config, "type_vocab_size", 0) > 1
     inputs = {name: torch.from_numpy(arrays[name]).to(device) for name in names[: 3 if has_types else 2]}
     at_masks = inputs["input_ids"] == masked_model.mask_id
-    found: list[list[str]] = [[] for _ in items]
     if not at_masks.any():
-        return found
+        return []
     logits = _logits_at(masked_model.model, inputs, at_masks)
     logits = logits.masked_fill(~masked_model.words, -torch.inf)
-    top = logits.topk(min(top_k + 1, logits.shape[1]))  # one more, for the word itself may be among them
-    values, indices = top.values.cpu().numpy(), top.indices.tolist()
-    for place, row in enumerate(at_masks.nonzero()[:, 0].tolist()):
-        item = items[row]
-        start, end = item.words[len(found[row])]
-        new = _choose(values[place], indices[place], item.marked.text[start:end], item.random, masked_model, top_k)
-        found[row].append(new)
-    return found
+    top = logits.topk(min(count, logits.shape[1]))
+    rows = at_masks.nonzero()[:, 0].tolist()
+    return list(map(ReadMask, rows, top.indices.tolist(), top.values.cpu().numpy()))
 
 
-def _choose(
-    logits: NDArray[np.float32],
-    indices: list[int],
-    word: str,
-    random: Generator,
-    masked_model: MaskedModel,
-    top_k: int,
-) -> str:
+def other_words(read: ReadMask, word: str, masked_model: MaskedModel, top_k: int) -> list[int]:
+    """The places in `read` of the `top_k` likeliest words that are not `word`."""
+    other = word.casefold()
+    return [
+        i
+        for i, piece in enumerate(read.pieces)
+        if np.isfinite(read.logits[i]) and masked_model.pieces[piece].casefold() != other
+    ][:top_k]
+
+
+def _choose(read: ReadMask, word: str, random: Generator, masked_model: MaskedModel, top_k: int) -> str:
     """One of the candidates that is another word; the word itself where there is none."""
-    words = [masked_model.pieces[index] for index in indices]
-    others = [i for i, other in enumerate(words) if np.isfinite(logits[i]) and other.casefold() != word.casefold()][
-        :top_k
-    ]
+    others = other_words(read, word, masked_model, top_k)
     if not others:
         return word
-    return in_case_of(word, words[others[int(draw(logits[None, others], [random])[0])]])
+    drawn = others[int(draw(read.logits[None, others], [random])[0])]
+    return in_case_of(word, masked_model.pieces[read.pieces[drawn]])
 
 
 def _logits_at(model: Any, inputs: dict[str, Tensor], chosen: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,10 @@ from limbeck.augmentation.eda import (
     replace_by_synonyms,
     swap_words,
 )
-from limbeck.augmentation.made import Counts, Made, Make, Method, Sides, make_rows
+from limbeck.augmentation.made import Counts, Make, Method, Sides, make_rows
 from limbeck.augmentation.masked import load_masked_model, replace_by_model
-from limbeck.augmentation.synonyms import base_vectors, distinct_words, nearest_words, read_word_vectors
+from limbeck.augmentation.synonyms import NEAREST, base_vectors, distinct_words, nearest_words, read_word_vectors
+from limbeck.augmentation.tinybert import CANDIDATES, PROBABILITY, replace_each
 from limbeck.augmentation.translation import load_translator, translate_back
 from limbeck.console import notes, progress_bar, stage
 from limbeck.data import Columns, Dataset, load_splits
@@ -30,11 +31,13 @@ from limbeck.errors import UsageError
 from limbeck.measure import usable_cpus
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers
+from limbeck.recipes.augment_notes import outcome_lines
 from limbeck.recipes.augmented_files import SplitFormat, check_place, check_source, write_splits
 from limbeck.recipes.train import DEFAULT_BASE
 
 EDA: tuple[Method, ...] = ("synonyms", "insert", "delete", "swap")
-SHOWN_CHARACTERS = 60
+OF_VECTORS, OF_MASKS = {"synonyms", "insert", "tinybert"}, {"masked", "tinybert"}
+SHARE, TOP_K = 0.1, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def augment(
     out: str | Path,
     method: tuple[Method, ...] = EDA,
     copies: int = 1,
-    share: float = 0.1,
+    share: float | None = None,
     word_vectors: Path | None = None,
     base: str = DEFAULT_BASE,
     there: str | None = None,
@@ -71,7 +74,7 @@ def augment(
     language: str | None = None,
     pivot: str | None = None,
     beams: int = 0,
-    top_k: int = 10,
+    top_k: int | None = None,
     sides: Sides = "both",
     task: Literal["classify", "multilabel", "regress", "tag"] | None = None,
     text: str | None = None,
@@ -104,9 +107,11 @@ def augment(
     copies
         Rows to make of each row with each method.
     share
-        The share of a text's words that is changed, one word at least.
+        The share of a text's words that is changed, one word at least, by default 0.1; for tinybert the probability
+        of each, by default 0.4.
     word_vectors
-        Take synonyms from this text file of word vectors (GloVe, word2vec); by default from the base's embeddings.
+        Take synonyms from this text file of word vectors (GloVe, word2vec; plain or .gz); by default from the base's
+        embeddings, and for tinybert from nowhere.
     base
         The encoder whose word embeddings give synonyms, and the masked language model: a hub id, a folder, or
         package:NAME/path.
@@ -121,7 +126,7 @@ def augment(
     beams
         Search for the best translation with so many beams; by default it is drawn word piece by word piece.
     top_k
-        A model's words, or word pieces, are drawn from so many of the likeliest.
+        A model's words, or word pieces, are drawn from so many of the likeliest; by default 10, and 15 for tinybert.
     sides
         Which texts of a pair are changed.
     task
@@ -162,20 +167,37 @@ def augment(
     device = Accelerator().device
 
     makers: dict[Method, Make] = {
-        "delete": partial(change_each, change=partial(delete_words, share=share)),
-        "swap": partial(change_each, change=partial(swap_words, share=share)),
+        "delete": partial(change_each, change=partial(delete_words, share=share or SHARE)),
+        "swap": partial(change_each, change=partial(swap_words, share=share or SHARE)),
     }
     with stage("Loading what the methods need"), tempfile.TemporaryDirectory() as place:
         if {"synonyms", "insert"} & set(methods):
-            synonyms = _synonyms(train, word_vectors, base)
-            replace = partial(replace_by_synonyms, share=share, synonyms=synonyms)
-            insert = partial(insert_synonyms, share=share, synonyms=synonyms)
+            near = _nearest(train, word_vectors, base, NEAREST)
+            replace = partial(replace_by_synonyms, share=share or SHARE, synonyms=near)
+            insert = partial(insert_synonyms, share=share or SHARE, synonyms=near)
             makers["synonyms"] = partial(change_each, change=replace)
             makers["insert"] = partial(change_each, change=insert)
-        if "masked" in methods:
+        if OF_MASKS & set(methods):
             model = load_masked_model(resolve_base(base), Path(place), device)
             makers["masked"] = partial(
-                replace_by_model, masked_model=model, share=share, top_k=top_k, budget_tokens=budget_tokens
+                replace_by_model,
+                masked_model=model,
+                share=share or SHARE,
+                top_k=top_k or TOP_K,
+                budget_tokens=budget_tokens,
+            )
+        if "tinybert" in methods:
+            # By its embeddings only words of one piece are near to any, and those are masked.
+            near = _nearest(train, word_vectors, base, top_k or CANDIDATES) if word_vectors else {}
+            if not word_vectors:
+                notes(("words of several pieces stay: --word-vectors FILE would give them near ones",))
+            makers["tinybert"] = partial(
+                replace_each,
+                masked_model=model,
+                synonyms=near,
+                share=share or PROBABILITY,
+                top_k=top_k or CANDIDATES,
+                budget_tokens=budget_tokens,
             )
         if "back-translation" in methods and there and back:
             makers["back-translation"] = partial(
@@ -183,7 +205,7 @@ def augment(
                 there=load_translator(there, language, pivot, device),
                 back=load_translator(back, pivot, language, device),
                 beams=beams,
-                top_k=top_k,
+                top_k=top_k or TOP_K,
                 budget_tokens=budget_tokens,
             )
 
@@ -198,7 +220,7 @@ def augment(
                 seed=seed,
                 progress=lambda name: lambda done: update(methods.index(name) * texts + done, name),
             )
-        notes(_outcome_lines(made, train))
+        notes(outcome_lines(made, train))
     write_splits(out, splits, made, format)
     rows = (len(train), len(made.rows), len(splits.dev), len(splits.test))
     return Augmented(str(out), splits.task, *rows, made.counts)
@@ -218,8 +240,8 @@ def _check_methods(
         wrong.append("--there, --back and --beams are for --method back-translation")
     if beams and copies > 1:
         wrong.append("--beams finds the one best translation: drop it, or --copies")
-    if word_vectors and not {"synonyms", "insert"} & set(methods):
-        wrong.append("--word-vectors are for --method synonyms and --method insert")
+    if word_vectors and not OF_VECTORS & set(methods):
+        wrong.append("--word-vectors are for --method synonyms, insert and tinybert")
     if wrong:
         raise UsageError("; ".join(wrong))
 
@@ -239,42 +261,10 @@ def _check_task(methods: Sequence[Method], task: str, sides: Sides, pairs: bool,
         raise UsageError("; ".join(wrong))
 
 
-def _synonyms(train: Dataset, word_vectors: Path | None, base: str) -> Synonyms:
-    known = read_word_vectors(word_vectors) if word_vectors else base_vectors(resolve_base(base))
+def _nearest(train: Dataset, word_vectors: Path | None, base: str, nearest: int) -> Synonyms:
+    """The words near to those of the texts, by a file of word vectors or else by the embeddings of `base`."""
     words = distinct_words([*train.texts, *(train.pairs or [])])
-    found = nearest_words(words, known)
+    known = read_word_vectors(word_vectors, frozenset(words)) if word_vectors else base_vectors(resolve_base(base))
+    found = nearest_words(words, known, nearest=nearest)
     notes((f"{len(found):,} of {len(words):,} words have synonyms",))
     return found
-
-
-def _outcome_lines(made: Made, train: Dataset) -> Iterator[str]:
-    """For each method the rows made, those dropped and why, and the first as an example."""
-    for method, counts in made.counts.items():
-        reasons = {
-            "with nothing to change": counts.nothing_to_change,
-            "equal to their row": counts.unchanged,
-            "equal to another": counts.repeated,
-            "equal to a dev or test row": counts.held_out,
-        }
-        dropped = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
-        rate = f", {counts.attempts / counts.seconds:,.0f} rows/s" if counts.seconds else ""
-        yield f"{method}: {counts.made:,} of {counts.attempts:,} made{rate}" + (f"; dropped: {dropped}" * bool(dropped))
-        example = next((row for row in made.rows if row.method == method), None)
-        if example is not None:
-            before, after = train.texts[example.source], example.text.text
-            if before == after and train.pairs is not None and example.pair is not None:
-                before, after = train.pairs[example.source], example.pair
-            yield f"  {_around(before, after)}"
-
-
-def _around(before: str, after: str) -> str:
-    """Both texts from a little before the first difference on: `…a good film → …a fine film`."""
-    lead = SHOWN_CHARACTERS // 3
-    first = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
-    start = before.rfind(" ", 0, first - lead) + 1 if first > lead else 0
-    return " → ".join(_shown(text, start) for text in (before, after))
-
-
-def _shown(text: str, start: int) -> str:
-    end = start + SHOWN_CHARACTERS
-    return "…" * (start > 0) + text[start:end] + "…" * (end < len(text))

@@ -61,11 +61,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the labelled rows came from; `columns` are the arguments that found them."""
+    """Where the labelled rows came from; `columns` are the arguments that found them.
+
+    `sha256` is a hash of their content, `held_out_sha256` of that of dev and test.
+    """
 
     path: str
     columns: dict[str, str | None]
     sha256: str
+    held_out_sha256: str = ""
     rows: dict[str, int]
     notes: tuple[str, ...] = ()
     skipped: bool = False

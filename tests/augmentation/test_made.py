@@ -18,7 +18,7 @@ def dataset(*texts: str, pairs: list[str] | None = None) -> Dataset:
 def splits(*train: str, pairs: list[str] | None = None) -> Splits:
     other = None if pairs is None else ["other"]
     dev, test = dataset("for dev", pairs=other), dataset("for test", pairs=other)
-    return Splits(dataset(*train, pairs=pairs), dev, test, "classify", ("x",), (), "")
+    return Splits(dataset(*train, pairs=pairs), dev, test, "classify", ("x",), (), "", "")
 
 
 def by_table(**table: str | None) -> Make:

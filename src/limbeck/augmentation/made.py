@@ -13,7 +13,7 @@ from numpy.random import Generator
 from limbeck.augmentation.sampling import Chance, OnDone
 from limbeck.augmentation.words import Marked
 from limbeck.data import Dataset, Splits
-from limbeck.data.carve import text_key
+from limbeck.data.carve import row_keys, text_key
 from limbeck.tasks import Span
 
 Method = Literal["synonyms", "insert", "delete", "swap", "masked", "back-translation", "tinybert"]
@@ -79,8 +79,8 @@ def make_rows(
         progress: for a method, what is told how many of its texts are done.
     """
     train = splits.train
-    held_out = {*_keys(splits.dev), *_keys(splits.test)}
-    own = _keys(train)
+    held_out = {*row_keys(splits.dev), *row_keys(splits.test)}
+    own = row_keys(train)
     seen = set(own)
     rows: list[MadeRow] = []
     counts: dict[Method, Counts] = {}
@@ -150,8 +150,3 @@ def _chance(seed: int, method: Method, side: int, copies: int) -> Chance:
 def _spans(train: Dataset, index: int) -> tuple[Span, ...]:
     label = train.labels[index]
     return tuple(item for item in label if not isinstance(item, str)) if isinstance(label, tuple) else ()
-
-
-def _keys(rows: Dataset) -> list[bytes]:
-    pairs: Sequence[str | None] = rows.pairs if rows.pairs is not None else [None] * len(rows)
-    return [text_key(text, pair) for text, pair in zip(rows.texts, pairs, strict=True)]

@@ -13,6 +13,7 @@ from hashlib import blake2b
 import numpy as np
 
 from limbeck.data.labels import UNNAMED, names_of
+from limbeck.data.records import Dataset
 from limbeck.tasks import Label
 
 REGRESS_STRATA = 10
@@ -23,6 +24,12 @@ def text_key(text: str, pair: str | None) -> bytes:
     whole = text if pair is None else f"{text}\0{pair}"
     parts = (" ".join(part.casefold().split()) for part in whole.split("\0"))
     return blake2b("\0".join(parts).encode(), digest_size=16).digest()
+
+
+def row_keys(rows: Dataset) -> list[bytes]:
+    """The key of each row's text, or of its two texts together."""
+    pairs: Sequence[str | None] = rows.pairs if rows.pairs is not None else [None] * len(rows)
+    return [text_key(text, pair) for text, pair in zip(rows.texts, pairs, strict=True)]
 
 
 def strata(labels: Sequence[Label], task: str) -> list[str]:

@@ -100,6 +100,8 @@ class Splits:
     """Sentences for the user: how the rows were read, split and judged."""
     sha256: str
     """Hash of the content of all labelled rows: the same for the same rows in the same order, in any format."""
+    held_out_sha256: str
+    """The same of the rows of dev and test."""
 
 
 @dataclass(frozen=True, slots=True)

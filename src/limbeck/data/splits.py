@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from limbeck.data.carve import carve, strata, text_key
+from limbeck.data.carve import carve, row_keys, strata, text_key
 from limbeck.data.columns import Roles, find_roles
 from limbeck.data.labels import UNNAMED, check_task, infer_task, label_order
 from limbeck.data.problems import BadRows
@@ -71,7 +71,7 @@ def load_splits(
     _check(whole.parts, task)
     notes += [*whole.notes, *_repeats(whole.parts, whole.keys, contradict=task != "embed")]
     train, dev, test = (whole.parts[name] for name in SPLITS)
-    return Splits(train, dev, test, task, labels, tuple(notes), _sha256(whole.parts))
+    return Splits(train, dev, test, task, labels, tuple(notes), *_hashes(whole.parts))
 
 
 def load_labelled(
@@ -141,7 +141,7 @@ def _hold_out(parts: Parts, task: str) -> _Whole:
     """Carve from train (or from all rows) the splits that are missing: test first, then dev."""
     base = "all" if "all" in parts else "train"
     pool = parts[base]
-    keys = {name: _keys(part) for name, part in parts.items()}
+    keys = {name: row_keys(part) for name, part in parts.items()}
     left, left_keys = list(range(len(pool))), keys.pop(base)
     # Questions about one context stand on one side, or the context is known.
     together = left_keys if task != "answer" else [text_key(context, None) for context in pool.pairs or ()]
@@ -165,11 +165,6 @@ def _hold_out(parts: Parts, task: str) -> _Whole:
     keys["train"] = [left_keys[i] for i in left]
     notes.append(f"Left to train on: {_count(len(left), 'row')}.")
     return _Whole(done, keys, notes)
-
-
-def _keys(part: Dataset) -> list[bytes]:
-    pairs: Sequence[str | None] = part.pairs if part.pairs is not None else [None] * len(part)
-    return [text_key(text, pair) for text, pair in zip(part.texts, pairs, strict=True)]
 
 
 def _check(parts: Parts, task: str) -> None:
@@ -215,9 +210,14 @@ def _repeats(parts: Parts, keys: Mapping[str, Sequence[bytes]], *, contradict: b
     return notes
 
 
-def _sha256(parts: Parts) -> str:
+def _hashes(parts: Parts) -> tuple[str, str]:
+    """The hash of all rows, and of those of dev and test."""
+    return _sha256(parts, SPLITS), _sha256(parts, ("dev", "test"))
+
+
+def _sha256(parts: Parts, names: Sequence[str]) -> str:
     digest = sha256()
-    for name in SPLITS:
+    for name in names:
         part = parts[name]
         pairs: Sequence[str | None] = part.pairs if part.pairs is not None else [None] * len(part)
         for row in zip(part.texts, pairs, part.labels, strict=True):

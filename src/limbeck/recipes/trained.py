@@ -84,6 +84,7 @@ def source_of(data: str, columns: Columns, splits: Splits, skipped: bool) -> Sou
         path=str(Path(data).resolve()) if Path(data).exists() else data,
         columns=asdict(columns),
         sha256=splits.sha256,
+        held_out_sha256=splits.held_out_sha256,
         rows={"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test)},
         notes=splits.notes,
         skipped=skipped,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.distillation.answers import Answers
@@ -36,7 +37,9 @@ def tokens(length: int, row: int) -> Tokens:
 def gradients(tiny_base: Path) -> Gradients:
     """The loss of a step, and its gradients, of a student that is half as wide as its teacher."""
 
-    def compute(weights: Weights, *, budget: int = 8192, same: bool = False) -> tuple[float, dict[str, Tensor]]:
+    def compute(
+        weights: Weights, *, budget: int = 8192, same: bool = False, labelled: NDArray[np.bool_] | None = None
+    ) -> tuple[float, dict[str, Tensor]]:
         torch.manual_seed(0)
         teacher = new_model(str(tiny_base), TASK, dropout=0.0)
         shape = parse_shape("L2" if same else "1x16", shape_of(teacher.config))
@@ -52,6 +55,7 @@ def gradients(tiny_base: Path) -> Gradients:
             temperature=2.0,
             layer_map=uniform(shape.layers, 2),
             answers=answers,
+            labelled=labelled if labelled is not None else np.ones(ROWS, dtype=np.bool_),
             device=CPU,
         )
         objective = Objective(row_loss(TASK), lesson=lesson, whole_batch=lesson.whole_batch)
@@ -96,6 +100,18 @@ def test_weights_weigh(gradients: Gradients) -> None:
     apart = [gradients({name: 1.0})[0] for name in ("soft", "relations", "hard")]
     together, _ = gradients({"soft": 0.5, "relations": 3.0, "hard": 0.25})
     assert together == pytest.approx(np.dot(apart, [0.5, 3.0, 0.25]), rel=1e-5)
+
+
+def test_rows_without_a_label_do_not_count_for_hard(gradients: Gradients) -> None:
+    labelled = np.ones(ROWS, dtype=np.bool_)
+    labelled[[0, 1, 4]] = False  # of the batch, rows 5, 0, 3 and 2, that is one
+    found = {name: gradients({name: 1.0}, labelled=labelled) for name in ("hard", "soft")}
+    labelled[[2, 3, 5]] = False
+    nothing, _ = gradients({"hard": 1.0}, labelled=labelled)
+    one = np.arange(ROWS) == 0
+    assert nothing == 0
+    assert found["hard"][0] == pytest.approx(gradients({"hard": 1.0})[0] - gradients({"hard": 1.0}, labelled=one)[0])
+    assert found["soft"][0] == gradients({"soft": 1.0})[0]
 
 
 def test_projections_of_states_of_another_width_are_learnt(gradients: Gradients) -> None:

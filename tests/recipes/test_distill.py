@@ -119,7 +119,7 @@ def test_a_student_is_set_beside_those_that_no_teacher_taught(
 def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) -> None:
     taught_by = teacher(multilabel_csv, label="labels", label_separator="|")
     bundle = distill(taught_by, multilabel_csv, objective="soft=1")  # the columns are those of the teacher
-    assert bundle.manifest.source.columns["label_separator"] is None
+    assert bundle.manifest.source.columns["label_separator"] == "|"
     taught = bundle.manifest.training["distillation"]
     assert bundle.manifest.scores["test"]["micro_f1"] > 0.7
     assert taught["retention"].keys() == {"dev", "test"}

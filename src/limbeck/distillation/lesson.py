@@ -48,9 +48,10 @@ class Read:
 class Lesson:
     """A loss that sees the teacher: see `training.step.Lesson`.
 
-    `answers` are the teacher's to the training rows, None where no objective is of them. The projections that hidden
-    states of another width need are put into the student, as `model.projections`, to be trained with it; where it began
-    as its teacher narrowed, they begin as the `basis`, random otherwise.
+    `answers` are the teacher's to the training rows, None where no objective is of them; `labelled` `[rows]` says which
+    of the rows have a label, None that all have one: only those count for `hard`. The projections that hidden states of
+    another width need are put into the student, as `model.projections`, to be trained with it; where it began as its
+    teacher narrowed, they begin as the `basis`, random otherwise.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Lesson:
         layer_map: LayerMap,
         answers: Answers | None,
         device: torch.device,
+        labelled: NDArray[np.bool_] | None = None,
         basis: Basis | None = None,
     ) -> None:
         check_sizes(teacher, student, task, weights)
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.task, self.weights, self.hard = task, weights, hard
         self.temperature, self.layer_map, self.answers = temperature, layer_map, answers
+        self.labelled = None if labelled is None else torch.from_numpy(labelled)
         self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
         self.heads = student.config.num_attention_heads
         here, there = student.config.hidden_size, teacher.config.hidden_size
@@ -95,7 +98,10 @@ class Lesson:
         total = torch.zeros(len(targets), device=targets.device)
         for name, weight in self.weights.items():
             # Of a row with several texts, each text has a loss of its own.
-            total = total + weight * self._loss(name, model, read).view(-1, len(targets)).mean(dim=0)
+            losses = self._loss(name, model, read).view(-1, len(targets)).mean(dim=0)
+            if name == "hard" and self.labelled is not None:
+                losses = losses * self.labelled[torch.from_numpy(indices)].to(losses.device)
+            total = total + weight * losses
         return total
 
     def _read(self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]) -> Read:

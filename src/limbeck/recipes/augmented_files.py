@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from limbeck.augmentation.made import Made
 from limbeck.data import Dataset, Splits
+from limbeck.data.records import Table
 from limbeck.data.sources import FORMATS, open_source
 from limbeck.data.writers import open_writer
 from limbeck.errors import UsageError
@@ -35,11 +36,16 @@ def check_source(data: str) -> None:
     """Raise `UsageError` where rows were made already: rows would be made of those too."""
     for tables in open_source(data).splits.values():
         for table in tables:
-            if MADE_BY in table.columns:
+            if is_augmented(table):
                 raise UsageError(
                     f"{table.name} has the column {MADE_BY!r}: {data} was written by limbeck augment. "
                     "Start from the data it was made of"
                 )
+
+
+def is_augmented(table: Table) -> bool:
+    """Whether `limbeck augment` wrote a table: its columns have the usual names, whatever they were called before."""
+    return MADE_BY in table.columns
 
 
 def write_splits(out: Path, splits: Splits, made: Made, form: SplitFormat) -> None:

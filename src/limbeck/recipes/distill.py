@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_gener
 from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
 from limbeck.recipes.student import asked_student, begun_student, student_lines
-from limbeck.recipes.taught import Taught, judged_teacher, read_rows, student_task, weights_sha256
+from limbeck.recipes.taught import Taught, columns_of, judged_teacher, read_rows, student_task, weights_sha256
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.unlabelled import read_unlabelled, with_unlabelled
 from limbeck.recipes.worth import rivals
 from limbeck.report.worth import STUDENT, TEACHER, compiled_variants, worth_lines
 from limbeck.text import Tokenizer
@@ -53,6 +55,7 @@ def distill(
     general: str | None = None,
     general_objective: str = GENERAL_OBJECTIVE,
     general_epochs: int = 1,
+    unlabelled: Sequence[str] = (),
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
@@ -115,6 +118,9 @@ def distill(
         What is learnt from plain text: objectives of what is inside, with weights.
     general_epochs
         Passes over the plain text.
+    unlabelled
+        Rows without labels to learn from too, in a file or a folder of texts as for `limbeck predict --input`; may be
+        given several times. The teacher answers them; the objective hard leaves them out.
     text
         The column of the text; by default the teacher's columns, where no column is named.
     pair
@@ -167,20 +173,23 @@ def distill(
     """
     check_numbers(**locals())
     check_tracker(track)
-    out, teacher = Path(out), str(teacher)
+    out, teacher, unlabelled = Path(out), str(teacher), list(map(str, unlabelled))
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
     inside, second = in_two(weights, layers_first)
     check_general(general, start, student, general_objective)
-    columns = Columns(text, pair, label, pair_separator, label_separator)
+    said = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
     bundle = processes.on_first(lambda: read_bundle(teacher))
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
+        columns = processes.on_first(lambda: columns_of(bundle, data, said))
         splits = processes.on_first(lambda: read_rows(bundle, data, columns, skipped))
-        notes(splits.notes)
+        bare = processes.on_first(lambda: read_unlabelled(unlabelled, bundle, said, splits, weights, skipped))
+        notes((*splits.notes, *bare.notes))
     # Rows and weights count, not where they lie.
-    mark = fingerprint({**arguments, "data": None, "teacher": weights_sha256(bundle)}, splits.sha256)
+    content = {"data": None, "unlabelled": bare.sha256, "teacher": weights_sha256(bundle)}
+    mark = fingerprint({**arguments, **content}, splits.sha256)
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
         return done
 
@@ -190,7 +199,7 @@ def distill(
     torch.manual_seed(seed)
     master = load_model(bundle.folder, task, pooling=head)
     plan = Plan(
-        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs),
+        epochs=epochs or default_epochs(len(splits.train) + len(bare.texts), batch * accumulate, task.outputs),
         batch=batch,
         learning_rate=learning_rate or GENERAL_RATE,
         accumulate=accumulate,
@@ -230,7 +239,8 @@ def distill(
         prepared = processes.on_first(
             lambda: prepare(splits, Tokenizer(tokenizer), task, max_tokens=longest, limit=limit)
         )
-        notes(data_lines(task, prepared))
+        learnt = processes.on_first(lambda: with_unlabelled(prepared, bare, Tokenizer(tokenizer), task))
+        notes(data_lines(task, learnt))
     with stage("The teacher"):
         made = begun_student(asked, master, task, prepared, pad_id=pad_id, dropout=dropout)
         freeze(made.model, embeddings=freeze_embeddings)
@@ -242,7 +252,7 @@ def distill(
                 master,
                 made,
                 task,
-                prepared,
+                learnt,
                 inside,
                 pairs,
                 replace(plan, epochs=layers_first),
@@ -252,17 +262,17 @@ def distill(
                 fingerprint=mark,
             )
     with stage("The teacher's answers"):
-        lesson = lesson_of(bundle, master, made, task, prepared, second, temperature, pairs, pad_id)
+        lesson = lesson_of(bundle, master, made, task, learnt, second, temperature, pairs, pad_id)
 
     with (
         stage("Training"),
-        training_bar(plan, prepared.train.examples, task.metric) as bar,
+        training_bar(plan, learnt.train.examples, task.metric) as bar,
         tracked(track if processes.first else None, out, arguments, task.metric, bar) as on_step,
     ):
         tuned = fine_tune(
             made.model,
             task,
-            prepared,
+            learnt,
             plan,
             pad_id=pad_id,
             precision=precision,
@@ -278,6 +288,7 @@ def distill(
     pupil = Entrant(STUDENT, tuned.evidence, parameters, {})
     entrants = [Entrant(TEACHER, evidence, teacher_parameters, compiled_variants(bundle.manifest)), pupil]
     if compare:
+        alone = epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs)
         entrants += rivals(
             bundle,
             pupil,
@@ -285,7 +296,7 @@ def distill(
             student,
             task,
             prepared,
-            plan,
+            replace(plan, epochs=alone),
             dropout=dropout,
             freeze_embeddings=freeze_embeddings,
             pad_id=pad_id,
@@ -309,6 +320,7 @@ def distill(
         states_kept=made.basis.kept if made.basis else None,
         retention={},
         standings=found,
+        unlabelled_rows=len(bare.texts),
     ).with_student(task.metric, tuned.scores)
     described = Model(
         base=made.start if asked.made and general is None else bundle.manifest.model.base,

@@ -44,7 +44,7 @@ def lesson_of(
     """
     mean, scale = 0.0, 1.0
     if task.name == "regress":
-        mean, scale = standardise(prepared.train.targets.astype("float32"))
+        mean, scale = standardise(prepared.train.labelled_targets.astype("float32"))
         if made.started_from:
             fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
     answers = None
@@ -60,5 +60,6 @@ def lesson_of(
         layer_map=layer_map,
         answers=answers,
         device=join().device,
+        labelled=prepared.train.labelled,
         basis=made.basis,
     )

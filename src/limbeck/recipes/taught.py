@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.bundle import Bundle
+from limbeck.bundle import Bundle, Source
 from limbeck.console import megabytes, progress_bar, say
 from limbeck.data import Columns, Splits, load_splits
+from limbeck.data.records import USUAL
+from limbeck.data.sources import open_source
 from limbeck.distillation.answers import Answers, answers_file, answers_shape, teacher_answers
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
@@ -22,6 +25,7 @@ from limbeck.errors import DataError
 from limbeck.measure.contest import Standing
 from limbeck.nn.model import TextModel
 from limbeck.predictor import labelled_logits
+from limbeck.recipes.augmented_files import is_augmented
 from limbeck.recipes.training_choices import task_of
 from limbeck.tasks import AnyTask, Embed, Logits, make_task
 from limbeck.training.prepare import Prepared, TokenizedSplit
@@ -36,7 +40,7 @@ class Taught:
 
     `start`, `started_from` and `states_kept` say what the student began as: see `Student`. `retention` is its metric in
     percent of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on
-    test.
+    test. It also learnt from `unlabelled_rows`.
     """
 
     teacher: str
@@ -52,6 +56,7 @@ class Taught:
     states_kept: float | None
     retention: dict[str, float]
     standings: list[Standing]
+    unlabelled_rows: int
 
     def with_student(self, metric: str, scores: Scores) -> Taught:
         """With the retention of a student that scores this."""
@@ -64,14 +69,21 @@ class Taught:
         return asdict(self) | lists
 
 
+def columns_of(bundle: Bundle, data: str, said: Columns) -> Columns:
+    """The columns that were named, else those of the teacher's data, but the usual ones of what `augment` wrote."""
+    if any(asdict(said).values()):
+        return said
+    tables = [table for split in open_source(data, train_needed=False).splits.values() for table in split]
+    return USUAL if any(map(is_augmented, tables)) else Columns(**bundle.manifest.source.columns)
+
+
 def read_rows(bundle: Bundle, data: str, columns: Columns, skipped: Path | None) -> Splits:
-    """The rows to learn from; without columns of their own, those of the teacher's data.
+    """The rows to learn from.
 
     Raises `DataError` for labels that the teacher does not know, and for one text a row where it reads two, or two.
     """
-    named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
     task = bundle.manifest.task
-    splits = load_splits(data, named, task=task.name, skipped=skipped)
+    splits = load_splits(data, columns, task=task.name, skipped=skipped)
     unknown = [label for label in splits.labels if label not in task.labels]
     if unknown:
         raise DataError(
@@ -82,10 +94,17 @@ def read_rows(bundle: Bundle, data: str, columns: Columns, skipped: Path | None)
     if task.name != "embed" and pairs != bundle.manifest.model.pair:
         reads, has = ("pairs", "single texts") if bundle.manifest.model.pair else ("single texts", "pairs")
         raise DataError(f"{data} has {has}, and the teacher reads {reads}: name the columns")
-    if splits.sha256 != bundle.manifest.source.sha256:
-        note = "Not the rows that the teacher was trained on: it may have learnt some that judge both here."
-        splits = replace(splits, notes=(*splits.notes, note))
-    return splits
+    return replace(splits, notes=(*splits.notes, *_notes_on_rows(splits, bundle.manifest.source)))
+
+
+def _notes_on_rows(splits: Splits, of_teacher: Source) -> Iterator[str]:
+    """What the teacher may know of the rows that judge."""
+    if splits.sha256 == of_teacher.sha256:
+        return
+    if splits.held_out_sha256 == of_teacher.held_out_sha256:
+        yield "Dev and test are the rows that were set aside from the teacher too; those to train on are not the same."
+    else:
+        yield "Not the rows that the teacher was trained on: it may have learnt some that judge both here."
 
 
 def student_task(bundle: Bundle, splits: Splits) -> AnyTask:

@@ -18,7 +18,7 @@ IMBALANCE = 5  # labels whose counts differ by more than this factor are called 
 
 def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
     """The labels with their counts, and the lengths of the texts."""
-    counts = label_counts(task, prepared.train.targets)
+    counts = label_counts(task, prepared.train.labelled_targets)
     if counts:
         rarest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         shown = ", ".join(f"{label} {n:,}" for label, n in list(counts.items())[:8])
@@ -29,7 +29,7 @@ def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
                 "--balance-labels would weigh them alike"
             )
     if isinstance(task, Answer):
-        golds = prepared.train.targets.tolist()
+        golds = prepared.train.labelled_targets.tolist()
         yield f"{sum(not gold.texts for gold in golds):,} of {len(golds):,} questions have no answer"
     lengths = prepared.lengths
     yield (

@@ -73,7 +73,7 @@ def fine_tune(
         lesson=lesson,
     )
     if task.name == "regress":
-        mean, scale = standardise(prepared.train.targets.astype(np.float32))
+        mean, scale = standardise(prepared.train.labelled_targets.astype(np.float32))
         fold_scale(model, mean=mean, scale=scale)
 
     def judged() -> FineTuned:
@@ -116,7 +116,7 @@ def fit_rows(
     wanted = training_targets(task, prepared.train)
     if task.name == "regress":  # numbers of any unit are learnt as standard scores; the head takes the unit back later
         numbers = targets.astype(np.float32)
-        mean, scale = standardise(numbers)
+        mean, scale = standardise(prepared.train.labelled_targets.astype(np.float32))
         wanted = (numbers - mean) / np.float32(scale)
     return fit(
         model,

@@ -31,18 +31,31 @@ LENGTH_SAMPLE = 5_000  # rows whose lengths decide max_tokens
 class TokenizedSplit:
     """Texts as token ids, one row or several windows a text, with one target a row, and where they came from.
 
-    Rows of several `parts`, read apart, have all their first texts before all second ones.
+    Rows of several `parts`, read apart, have all their first texts before all second ones. The last `unlabelled` of the
+    dataset have no label: their targets stand for none.
     """
 
     rows: list[Tokens]
     targets: NDArray[np.generic]
     dataset: Dataset
     parts: int = 1
+    unlabelled: int = 0
 
     @property
     def examples(self) -> int:
         """How many rows are there to learn from."""
         return len(self.rows) // self.parts
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each example has a label, `[examples]`."""
+        known = len(self.dataset) - self.unlabelled
+        return np.array([row.row < known for row in self.rows[: self.examples]], dtype=np.bool_)
+
+    @property
+    def labelled_targets(self) -> NDArray[np.generic]:
+        """The targets of those that have one."""
+        return self.targets[: len(self.targets) - self.unlabelled]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from limbeck.errors import ExportError
 from limbeck.files import replace_when_written
 from limbeck.nn.model import READS_TOKENS, TextModel
+from limbeck.nn.pruned import attention_width, kept_heads
 
 OPSET = 17
 LARGEST_FILE_BYTES = 2**31 - 1  # what one protobuf message holds
@@ -92,8 +93,8 @@ def _fuse(source: Path, target: Path, config: Any) -> dict[str, int]:
         optimized = optimize_model(
             str(source),
             model_type="bert",
-            num_heads=config.num_attention_heads,
-            hidden_size=config.hidden_size,
+            num_heads=kept_heads(config),
+            hidden_size=attention_width(config),
             opt_level=0,
             optimization_options=FusionOptions("bert"),
         )

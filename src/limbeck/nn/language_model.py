@@ -21,6 +21,7 @@ from limbeck.errors import BaseModelError, UsageError
 from limbeck.nn.base import load_config, quiet_loading
 from limbeck.nn.losses import NOT_LEARNT, RowLoss
 from limbeck.nn.model import TextModel, set_dropout
+from limbeck.nn.pruned import check_whole
 
 Shape = Literal["tiny", "mini", "small", "medium", "base", "large"]
 # Layers and hidden size of the BERT models (Devlin et al. 2019, Turc et al. 2019).
@@ -99,10 +100,11 @@ def load_language_model(base: str, *, next_sentence: bool, dropout: float) -> St
 
     A fresh head is decoded by the word embeddings. `next_sentence` asks for that head too, which only BERT has.
 
-    Raises `BaseModelError` where the base cannot be loaded or has no such form, `UsageError` for `next_sentence`
-    with another family.
+    Raises `BaseModelError` where the base cannot be loaded, has no such form or lacks heads, `UsageError` for
+    `next_sentence` with another family.
     """
     config = load_config(base)
+    check_whole(base, config)
     set_dropout(config, dropout)
     if next_sentence and config.model_type != "bert":
         raise UsageError(f"--next-sentence is for BERT encoders; {base} is of the family {config.model_type!r}")

@@ -21,10 +21,12 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from limbeck.bundle import Head
 from limbeck.errors import BaseModelError, UsageError
 from limbeck.nn.base import load_config, quiet_loading
+from limbeck.nn.pruned import check_whole, has_pruned_heads, shrink_as_configured
 from limbeck.nn.sentence import SentenceEncoder, mean_pool
 from limbeck.tasks import AnyTask, Embed, Tag
 
@@ -117,7 +119,8 @@ class TextModel(nn.Module):
 def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: float = 0.1) -> TextModel:
     """The encoder of `base` (a folder or hub id) with a fresh head for `task`.
 
-    Raises `BaseModelError` where the base cannot be loaded, `UsageError` for an unknown pooling.
+    Raises `BaseModelError` where the base cannot be loaded, or where heads were removed from it, `UsageError` for an
+    unknown pooling.
     """
     names: dict[str, Any] = {}
     if not isinstance(task, Embed):
@@ -126,15 +129,17 @@ def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: fl
     if outputs:
         names |= {"id2label": dict(enumerate(outputs)), "label2id": {name: i for i, name in enumerate(outputs)}}
     config = load_config(base, **names)
+    check_whole(base, config)
     set_dropout(config, dropout)
     return _with_head(base, config, pooling, task, dropout)
 
 
 def random_model(config: Any, task: AnyTask, *, pooling: Head, dropout: float) -> TextModel:
     """An encoder of this configuration with a head for `task`, its weights from PyTorch's global random state."""
-    return TextModel(
-        _inner(lambda kind: kind.from_config(config, dtype=torch.float32), pooling, task, dropout), pooling
-    )
+    inner = _inner(lambda kind: kind.from_config(config, dtype=torch.float32), pooling, task, dropout)
+    model = TextModel(inner, pooling)
+    shrink_as_configured(model.encoder)
+    return model
 
 
 def set_dropout(config: Any, dropout: float) -> None:
@@ -177,13 +182,17 @@ def _inner(make: Callable[[Any], Any], pooling: Head, task: AnyTask, dropout: fl
 
 def save_model(model: TextModel, folder: Path) -> None:
     """Write `config.json`, `model.safetensors` and, for our own heads, `head.safetensors` into `folder`."""
-    encoder: Any = model.inner if model.pooling in _WHOLE else model.inner.encoder
     with quiet_loading():
-        encoder.save_pretrained(folder)
+        _saved(model).save_pretrained(folder)
     if not isinstance(model.inner, PooledClassifier):
         return
     head = {name: tensor.contiguous() for name, tensor in model.inner.classifier.state_dict().items()}
     save_file(head, folder / HEAD_FILE)
+
+
+def _saved(model: TextModel) -> Any:
+    """What `save_pretrained` writes: the whole class of transformers, or the encoder beside a head of ours."""
+    return model.inner if model.pooling in _WHOLE else model.inner.encoder
 
 
 def load_model(folder: Path, task: AnyTask, *, pooling: Head, attention: str | None = None) -> TextModel:
@@ -192,12 +201,25 @@ def load_model(folder: Path, task: AnyTask, *, pooling: Head, attention: str | N
     `attention` picks the attention implementation (`eager`, `sdpa`); None takes the library's own choice.
     """
     config = load_config(str(folder))
-    model = _with_head(str(folder), config, pooling, task, dropout=0.0)
+    if has_pruned_heads(config):
+        model = _pruned_model(folder, config, pooling, task)
+    else:
+        model = _with_head(str(folder), config, pooling, task, dropout=0.0)
     if attention is not None:
         model.encoder.set_attn_implementation(attention)
     if isinstance(model.inner, PooledClassifier):
         model.inner.classifier.load_state_dict(load_file(folder / HEAD_FILE))
     return model.eval()
+
+
+def _pruned_model(folder: Path, config: Any, pooling: Head, task: AnyTask) -> TextModel:
+    """With the sizes that its weights have: transformers would build all heads."""
+    model = random_model(config, task, pooling=pooling, dropout=0.0)
+    try:
+        _saved(model).load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise BaseModelError(f"cannot load a pruned encoder from '{folder}': {error}") from error
+    return model
 
 
 def checkpoint_gradients(model: TextModel) -> None:

@@ -21,6 +21,7 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import RowLoss, mean_over_words
 from limbeck.nn.model import TextModel
+from limbeck.nn.pruned import attention_width, kept_heads
 from limbeck.nn.sentence import mean_pool
 from limbeck.tasks import AnyTask
 
@@ -75,9 +76,9 @@ class Lesson:
         self.temperature, self.layer_map, self.answers = temperature, layer_map, answers
         self.labelled = None if labelled is None else torch.from_numpy(labelled)
         self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
-        self.heads = student.config.num_attention_heads
+        self.heads = kept_heads(student.config)
         here, there = student.config.hidden_size, teacher.config.hidden_size
-        self.relation_heads = relation_heads(here, there)
+        self.relation_heads = relation_heads(attention_width(student.config), attention_width(teacher.config))
         needed = [name for name in _PROJECTED if name in weights and here != there]
         projections = nn.ModuleDict({name: nn.Linear(here, there, bias=False) for name in needed})
         if basis is not None:
@@ -201,10 +202,9 @@ def check_sizes(teacher: TextModel, student: TextModel, task: AnyTask, weights: 
         ]
     if "contrastive" in weights and task.name != "embed":
         problems.append(f"contrastive compares vectors, and {task.name} answers with none")
-    if here.num_attention_heads != there.num_attention_heads:
+    if kept_heads(here) != kept_heads(there):
         problems += [
-            f"{name} compares head with head, and the student has {here.num_attention_heads}, its teacher "
-            f"{there.num_attention_heads}"
+            f"{name} compares head with head, and the student has {kept_heads(here)}, its teacher {kept_heads(there)}"
             for name in _EQUAL_HEADS
             if name in weights
         ]

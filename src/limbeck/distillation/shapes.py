@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck.distillation.layer_maps import uniform
 from limbeck.errors import UsageError
+from limbeck.nn.pruned import kept_heads
 
 _KEPT = re.compile(r"L(\d+)")
 _SIZES = re.compile(r"(\d+)x(\d+)(?:x(\d+)(?:x(\d+))?)?")
@@ -36,7 +37,7 @@ NAMED = {"tinybert-4": Shape(4, 312, 12, 1200), "tinybert-6": Shape(6, 768, 12, 
 def shape_of(config: Any) -> Shape:
     """The sizes of an encoder, from its configuration."""
     intermediate = next(getattr(config, name) for name in _INTERMEDIATE if hasattr(config, name))
-    return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, intermediate)
+    return Shape(config.num_hidden_layers, config.hidden_size, kept_heads(config), intermediate)
 
 
 def parse_shape(text: str, teacher: Shape, *, deeper: bool = False) -> Shape:

@@ -15,6 +15,7 @@ from limbeck.distillation.narrowing import narrow, why_not_narrowed
 from limbeck.distillation.shapes import Shape, student_config
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, random_model, set_dropout
+from limbeck.nn.pruned import has_pruned_heads
 from limbeck.tasks import AnyTask
 
 Start = Literal["layers", "svd", "random"]
@@ -22,7 +23,7 @@ Start = Literal["layers", "svd", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """A model to be taught. It began as `start`, which is a `Start` or the name of a base.
+    """A model to be taught. It began as `start`, which is a `Start`, `pruned` or the name of a base.
 
     `started_from` are the teacher's layers that it began as, with `svd` in the `basis`; none where it began otherwise.
     """
@@ -42,7 +43,12 @@ def usual_start(teacher: TextModel, shape: Shape) -> Start:
 
 
 def check_start(start: Start, teacher: TextModel, shape: Shape) -> None:
-    """Raises `UsageError` for a start that a student of this shape cannot have."""
+    """Raises `UsageError` for a start that a student of this shape cannot have, and for a teacher that lacks heads."""
+    if has_pruned_heads(teacher.config):
+        raise UsageError(
+            "--student: heads of this teacher were removed, so its student can only be it with more removed, as "
+            "pruned-2x; or let the bundle that taught it be the teacher"
+        )
     theirs = teacher.config.hidden_size
     if start == "layers" and shape.hidden_size != theirs:
         raise UsageError(

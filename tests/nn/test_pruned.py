@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from families import FAMILIES, make_base
 from limbeck.errors import BaseModelError, UsageError
 from limbeck.nn.base import load_config
-from limbeck.nn.model import TextModel, load_model, new_model, save_model
+from limbeck.nn.model import TextModel, load_model, new_model, random_model, save_model
 from limbeck.nn.pruned import (
     attention_width,
     check_prunable,
@@ -143,6 +144,21 @@ def test_what_transformers_does_with_it(tiny_base: Path, tmp_path: Path) -> None
 def test_families_that_are_refused() -> None:
     with pytest.raises(UsageError, match="of convbert cannot be removed: expected an encoder of bert, roberta"):
         check_prunable(AutoConfig.for_model("convbert"))
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"), [("deberta-v2", {"share_att_key": False}), ("camembert", FAMILIES["roberta"][1])]
+)
+def test_relatives_of_the_families(family: str, settings: dict[str, Any]) -> None:
+    known = FAMILIES.get(family, ("", {}))[1]
+    config = AutoConfig.for_model(family, vocab_size=50, pad_token_id=1, initializer_range=0.1, **{**known, **settings})
+    torch.manual_seed(0)
+    model = random_model(config, TASK, pooling="pooler", dropout=0.0)
+    with masked(model, [[1, 3], [0, 1]], UNITS):
+        expected = answer(model)
+    remove_heads(model.encoder, [[1, 3], [0, 1]])
+    remove_units(model.encoder, UNITS)
+    torch.testing.assert_close(answer(model), expected)
 
 
 def test_gates_and_fused_maps_lose_theirs(tmp_path: Path) -> None:

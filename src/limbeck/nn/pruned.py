@@ -24,13 +24,17 @@ _HEADS = ("num_attention_heads", "n_heads")
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Paths below a layer: the attention, its linear maps to heads, the one back, and those of the feed-forward."""
+    """Paths below a layer: the attention, its linear maps to heads, the one back, and those of the feed-forward.
+
+    `distances` are maps to heads that read distances and no text.
+    """
 
     attention: str
     maps: tuple[str, ...]
     output: str
     up: str
     down: str
+    distances: tuple[str, ...] = ()
 
 
 _BERT = _Names(
@@ -40,10 +44,11 @@ _FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "electra"), _BERT),
     "deberta-v2": _Names(
         "attention.self",
-        ("query_proj", "key_proj", "value_proj", "pos_key_proj", "pos_query_proj"),
+        ("query_proj", "key_proj", "value_proj"),
         "attention.output.dense",
         "intermediate.dense",
         "output.dense",
+        ("pos_key_proj", "pos_query_proj"),
     ),
     "mpnet": _Names("attention.attn", ("q", "k", "v"), "attention.attn.o", "intermediate.dense", "output.dense"),
     "distilbert": _Names("attention", ("q_lin", "k_lin", "v_lin"), "attention.out_lin", "ffn.lin1", "ffn.lin2"),
@@ -62,8 +67,7 @@ class PrunableLayer:
     @property
     def maps(self) -> list[nn.Linear]:
         """What gives queries, keys and values."""
-        own = self._names.maps
-        return [getattr(self.attention, name) for name in own if hasattr(self.attention, name)]
+        return [getattr(self.attention, name) for name in self._names.maps]
 
     @property
     def output(self) -> nn.Linear:
@@ -84,7 +88,7 @@ class PrunableLayer:
         """Remove all other heads; each is `size` wide."""
         columns = torch.tensor([head * size + i for head in heads for i in range(size)])
         before = self.output.in_features
-        for name in self._names.maps:
+        for name in (*self._names.maps, *self._names.distances):
             if hasattr(self.attention, name):
                 setattr(self.attention, name, _with_outputs(getattr(self.attention, name), columns, before))
         self._replace(self._names.output, _pruned(self.output, columns, dim=1))

@@ -10,14 +10,12 @@ from typing import Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
-from limbeck.distillation.shapes import parse_shape, shape_of
 from limbeck.distillation.wanted import parse_objective
 from limbeck.errors import CheckFailed, UsageError
-from limbeck.nn.base import load_config
-from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.distill import distill as distil
+from limbeck.recipes.pruned import check_student_of_base
 from limbeck.recipes.report import report
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE, TrainArguments, train
@@ -60,7 +58,7 @@ def build(
     threads
         Compute threads of the proof; by default what the CPU quota and affinity allow.
     distill
-        Train a teacher, written to OUT-teacher, and let it teach a smaller model of this shape, as L3 or 3x384; see
+        Train a teacher, written to OUT-teacher, and let it teach a smaller model, as L3, 3x384 or pruned-2x; see
         `limbeck distill --student`.
     objective
         What the student learns; see `limbeck distill`.
@@ -107,7 +105,7 @@ def _compiled_teacher(
     """The folder of a teacher, trained and, to be compared with, compiled where a variant holds."""
     # What is wrong with the student should be said before the teacher is trained.
     parse_objective(objective)
-    parse_shape(student, shape_of(load_config(resolve_base(training.get("base", DEFAULT_BASE)))))
+    check_student_of_base(student, training.get("base", DEFAULT_BASE))
     with numbered("Train the teacher"):
         teacher = train(data, out=out.with_name(f"{out.name}-teacher"), **training)
     with numbered("Compress the teacher"):

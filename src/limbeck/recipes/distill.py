@@ -20,6 +20,7 @@ from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
+from limbeck.recipes.pruned import check_alone, chosen_pruning, timed_record
 from limbeck.recipes.student import asked_student, begun_student, student_lines
 from limbeck.recipes.taught import Taught, columns_of, judged_teacher, read_rows, student_task, weights_sha256
 from limbeck.recipes.together import together
@@ -96,7 +97,8 @@ def distill(
         The folder to write; if it exists it must be the work of these very arguments.
     student
         The student's shape: L3 (so many of the teacher's layers), tinybert-4, tinybert-6, or layers x width as 3x384,
-        with heads and feed-forward as 3x384x12x1536. Needed unless START is a base.
+        with heads and feed-forward as 3x384x12x1536. Or pruned-2x: the teacher without its least important heads and
+        feed-forward units, until 2 times as fast. Needed unless START is a base.
     start
         What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
         narrowed; for a narrower one), random, or a base with the teacher's vocabulary (a hub id, a folder, or
@@ -178,6 +180,7 @@ def distill(
     weights = parse_objective(objective)
     inside, second = in_two(weights, layers_first)
     check_general(general, start, student, general_objective)
+    check_alone(student, start, general)
     said = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
     bundle = processes.on_first(lambda: read_bundle(teacher))
@@ -241,8 +244,10 @@ def distill(
         )
         learnt = processes.on_first(lambda: with_unlabelled(prepared, bare, Tokenizer(tokenizer), task))
         notes(data_lines(task, learnt))
+    pruning = processes.on_first(lambda: chosen_pruning(student, master, task, prepared, pad_id))
     with stage("The teacher"):
-        made = begun_student(asked, master, task, prepared, pad_id=pad_id, dropout=dropout)
+        made = begun_student(asked, master, task, prepared, pruning=pruning, pad_id=pad_id, dropout=dropout)
+        pruned = processes.on_first(lambda: timed_record(pruning, master, made, prepared, bundle.manifest.model))
         freeze(made.model, embeddings=freeze_embeddings)
         scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
         notes(student_lines(made, weights, pairs))
@@ -297,6 +302,7 @@ def distill(
             task,
             prepared,
             replace(plan, epochs=alone),
+            pruning=pruning,
             dropout=dropout,
             freeze_embeddings=freeze_embeddings,
             pad_id=pad_id,
@@ -317,6 +323,7 @@ def distill(
         shape=str(made.shape),
         start=made.start,
         started_from=made.started_from,
+        pruned=pruned,
         states_kept=made.basis.kept if made.basis else None,
         retention={},
         standings=found,

@@ -11,13 +11,16 @@ from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.layer_maps import LayerMap, layer_map_lines
+from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
+from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
 from limbeck.distillation.wanted import Weights
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_tokenizer
 from limbeck.nn.model import TextModel, new_model
 from limbeck.nn.resolve import resolve_base
+from limbeck.recipes.pruned import Pruning, asked_shape
 from limbeck.tasks import AnyTask
 from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
@@ -44,18 +47,29 @@ def asked_student(
         return _of_base(start, student, bundle, task, dropout)
     if student is None:
         raise UsageError("--student: expected a shape, as L3 or 3x384; only with --start BASE is it that of the base")
-    shape = parse_shape(student, shape_of(master.config))
+    shape = asked_shape(student, master.config)
+    if parse_speedup(student) is not None:
+        return Asked(shape, PRUNED)
     chosen = usual_start(master, shape) if start is None else cast(Start, start)
     check_start(chosen, master, shape)
     return Asked(shape, chosen)
 
 
 def begun_student(
-    asked: Asked, master: TextModel, task: AnyTask, prepared: Prepared, *, pad_id: int, dropout: float
+    asked: Asked,
+    master: TextModel,
+    task: AnyTask,
+    prepared: Prepared,
+    *,
+    pruning: Pruning | None,
+    pad_id: int,
+    dropout: float,
 ) -> Student:
-    """The student as it begins."""
+    """The student as it begins. Raises `UsageError` where it is to be pruned, and `master` is of other sizes."""
     if asked.made is not None:
         return asked.made
+    if pruning is not None:
+        return pruned_student(master, task, pruning.kept, dropout=dropout)
     processes = join()
     master.to(processes.device)
     return new_student(

@@ -38,7 +38,8 @@ Scores = dict[str, dict[str, float]]
 class Taught:
     """What a student was taught and by whom, for the manifest.
 
-    `start`, `started_from` and `states_kept` say what the student began as: see `Student`. `retention` is its metric in
+    `start`, `started_from` and `states_kept` say what the student began as: see `Student`; `pruned` what stayed of each
+    layer. `retention` is its metric in
     percent of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on
     test. It also learnt from `unlabelled_rows`.
     """
@@ -53,6 +54,7 @@ class Taught:
     shape: str
     start: str
     started_from: tuple[int, ...]
+    pruned: dict[str, Any] | None
     states_kept: float | None
     retention: dict[str, float]
     standings: list[Standing]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from limbeck.nn.model import TextModel, load_model, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.baseline import word_baseline
+from limbeck.recipes.pruned import Pruning
 from limbeck.recipes.student import asked_student, begun_student
 from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.report.worth import ALONE
@@ -34,6 +36,7 @@ def rivals(
     prepared: Prepared,
     plan: Plan,
     *,
+    pruning: Pruning | None,
     dropout: float,
     freeze_embeddings: bool,
     pad_id: int,
@@ -44,9 +47,13 @@ def rivals(
     """Those that no teacher taught: the same student, and of a classifier one that knows only words."""
     with stage("The same student without a teacher"):
         torch.manual_seed(plan.seed)
-        base = _base_of(bundle, task, dropout)
-        asked = asked_student(start, shape, bundle, base, task, dropout)
-        model = begun_student(asked, base, task, prepared, pad_id=pad_id, dropout=dropout).model
+
+        def begun(base: TextModel) -> TextModel:
+            asked = asked_student(start, shape, bundle, base, task, dropout)
+            found = begun_student(asked, base, task, prepared, pruning=pruning, pad_id=pad_id, dropout=dropout)
+            return found.model
+
+        model = _begun_from_base(begun, bundle, task, dropout)
         freeze(model, embeddings=freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:
             tuned = fine_tune(
@@ -68,11 +75,13 @@ def rivals(
     return found
 
 
-def _base_of(bundle: Bundle, task: AnyTask, dropout: float) -> TextModel:
+def _begun_from_base(
+    begun: Callable[[TextModel], TextModel], bundle: Bundle, task: AnyTask, dropout: float
+) -> TextModel:
     described = bundle.manifest.model
     pooling = described.pooling
     try:
-        return new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout)
+        return begun(new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout))
     except LimbeckError as error:
-        say(f"  the base cannot be loaded ({error}): it starts from the fine-tuned teacher, which flatters it")
-        return load_model(bundle.folder, task, pooling=pooling)
+        say(f"  it cannot be made of the base ({error}): it starts from the fine-tuned teacher, which flatters it")
+        return begun(load_model(bundle.folder, task, pooling=pooling))

@@ -9,7 +9,7 @@ from limbeck.bundle import Manifest
 from limbeck.report.facts import entries, interval, metric_name, numeric, points, rate, size_of, verdict
 from limbeck.report.html import plain
 from limbeck.report.made import commands, machine_words
-from limbeck.report.usage import limbeck_usage, onnxruntime_usage, transformers_usage
+from limbeck.report.usage import lacks_heads, limbeck_usage, onnxruntime_usage, transformers_usage
 
 _HUB_METRICS = {
     "accuracy": "accuracy",
@@ -55,8 +55,9 @@ def markdown(text: str) -> str:
 def _front_matter(manifest: Manifest) -> str:
     base = manifest.model.base
     # A JSON string is a YAML string, whatever stands in it.
-    library = "transformers" if manifest.model.pooling in ("pooler", "tokens", "spans") else "limbeck"
-    library = "sentence-transformers" if manifest.task.name == "embed" else library
+    theirs = not lacks_heads(manifest)
+    library = "transformers" if theirs and manifest.model.pooling in ("pooler", "tokens", "spans") else "limbeck"
+    library = "sentence-transformers" if theirs and manifest.task.name == "embed" else library
     pipeline = _PIPELINES.get(manifest.task.name, "text-classification")
     lines = ["---", f"library_name: {library}", f"pipeline_tag: {pipeline}"]
     lines += [f"base_model: {json.dumps(base)}"] if _HUB_ID.fullmatch(base) else []

@@ -109,6 +109,14 @@ def _taught(manifest: Manifest) -> Iterator[tuple[str, str]]:
     kept = f" ({taught['retention']['test']:.1f} % kept)" if "test" in taught["retention"] else ""
     yield "teacher", f"{taught['teacher']}, {taught['teacher_parameters']:,} parameters"
     yield "student", taught["shape"]
+    if pruned := taught.get("pruned"):
+        (heads, of_heads), (units, of_units) = pruned["heads"], pruned["units"]
+        yield (
+            "kept in each layer",
+            f"{heads} of {of_heads} heads, {units:,} of {of_units:,} feed-forward units: "
+            f"{pruned['estimated_speedup']:.2f} times fewer operations at {pruned['tokens']} tokens, "
+            f"{pruned['measured_speedup']:.2f} times as fast in PyTorch",
+        )
     yield f"{metric_name(metric)} on test", f"teacher {theirs:.4f}, student {ours:.4f}{kept}"
     yield "objective", ", ".join(f"{name} {weight:g}" for name, weight in taught["objective"].items())
 

@@ -43,6 +43,12 @@ _FORWARD = {
 }
 
 
+def lacks_heads(manifest: Manifest) -> bool:
+    """Whether heads were removed from the encoder, so that transformers cannot load it."""
+    pruned = (manifest.training.get("distillation") or {}).get("pruned")
+    return bool(pruned and pruned["heads"][0] < pruned["heads"][1])
+
+
 def limbeck_usage(manifest: Manifest) -> list[str]:
     """Loading the bundle with limbeck."""
     texts = '[("one text", "the other")]' if manifest.model.pair else '["some text", "another one"]'
@@ -54,7 +60,12 @@ def limbeck_usage(manifest: Manifest) -> list[str]:
 
 
 def transformers_usage(manifest: Manifest) -> list[str]:
-    """Loading the fp32 weights with transformers, or with sentence-transformers."""
+    """Loading the fp32 weights with transformers, or with sentence-transformers; why not, where heads were removed."""
+    if lacks_heads(manifest):
+        return [
+            "Attention heads were removed, and transformers 5 cannot load such weights: limbeck can, and the ONNX "
+            "variants run anywhere."
+        ]
     if manifest.task.name == "embed":
         lines = ["from sentence_transformers import SentenceTransformer", "", "model = SentenceTransformer(BUNDLE)"]
         lines += ["vectors = model.encode(['some text', 'another one'])"]

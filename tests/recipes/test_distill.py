@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, BertConfig, BertModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 import limbeck
 from families import make_base
@@ -20,6 +21,7 @@ from limbeck.distillation.wanted import PRESETS
 from limbeck.errors import DataError, UsageError
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
+from limbeck.text import Tokenizer
 from limbeck.training.loop import Progress, fit
 
 if TYPE_CHECKING:
@@ -200,6 +202,39 @@ def test_a_base_that_reads_other_tokens(
     base = make_base("bert", ["some film"], tmp_path / "base")
     with pytest.raises(UsageError, match=r"expected the teacher's vocabulary, 162 tokens, and it has \d+; \d+ differ"):
         distill(classify_bundle, reviews_csv, student=None, start=str(base))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
+def test_a_vocabulary_that_is_cut(
+    family: str, reviews_csv: Path, teacher: Teacher, distill: Distill, tmp_path: Path, cache: Path
+) -> None:
+    lines = reviews_csv.read_text("utf-8").splitlines()[1:]
+    texts = [*["zebras quiz jovial kings"] * 60, *(line.rpartition(",")[0] for line in lines)]
+    taught_by = teacher(reviews_csv, base=str(make_base(family, texts, tmp_path / "base")), batch=40, epochs=1)
+    (tmp_path / "bare.csv").write_text("text\n" + "\n".join(f"a quiz of {word} films" for word in "abcdefgh"))
+    settings = {"objective": "soft=1,hidden=1", "student": "2x24", "batch": 40, "epochs": 1, "layers_first": 1}
+    settings["unlabelled"] = [tmp_path / "bare.csv"]
+    whole = distill(taught_by, reviews_csv, "whole", **settings)
+    small = distill(taught_by, reviews_csv, "small", trim_vocabulary=True, compare=family == "roberta", **settings)
+    # The same tokens with other numbers: training, and the answers kept of the teacher, are the same.
+    assert len(list((cache / "limbeck" / "teachers").iterdir())) == 1
+    assert small.manifest.training["fit"]["evaluations"] == whole.manifest.training["fit"]["evaluations"]
+    cut = small.manifest.training["distillation"]["vocabulary"]
+    assert whole.manifest.training["distillation"]["vocabulary"] is None
+    assert cut["parameters_saved"] == whole.manifest.model.parameters - small.manifest.model.parameters > 0
+    assert cut["bytes_saved"] == 4 * cut["parameters_saved"]
+    assert cut["tokens"] < cut["before"]
+    assert cut["student"]["test"]["tokens"] >= cut["teacher"]["test"]["tokens"]
+    assert cut["student"]["dev"].keys() == cut["teacher"]["dev"].keys() == {"unknown", "tokens"}
+    ours = Tokenizer(small.tokenizer_file)
+    assert ours.vocabulary_size == cut["tokens"] == json.loads((small.folder / "config.json").read_text())["vocab_size"]
+    plain = AutoTokenizer.from_pretrained(small.folder)
+    for text in ("the film was lovely", "zebras waltz"):
+        (read,) = ours.encode([text], max_tokens=64)
+        assert plain(text)["input_ids"] == read.input_ids.tolist()
+    if family == "bert":
+        limbeck.compress(small.folder, max_drop=100.0, threads=1)
+        assert limbeck.verify(small.folder, threads=1).holds
 
 
 @pytest.mark.parametrize("preset", PRESETS)

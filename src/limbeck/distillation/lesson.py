@@ -52,7 +52,8 @@ class Lesson:
     `answers` are the teacher's to the training rows, None where no objective is of them; `labelled` `[rows]` says which
     of the rows have a label, None that all have one: only those count for `hard`. The projections that hidden states of
     another width need are put into the student, as `model.projections`, to be trained with it; where it began as its
-    teacher narrowed, they begin as the `basis`, random otherwise.
+    teacher narrowed, they begin as the `basis`, random otherwise. `teacher_ids` are the teacher's ids of the student's
+    tokens where these are fewer.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Lesson:
         device: torch.device,
         labelled: NDArray[np.bool_] | None = None,
         basis: Basis | None = None,
+        teacher_ids: NDArray[np.int64] | None = None,
     ) -> None:
         check_sizes(teacher, student, task, weights)
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.task, self.weights, self.hard = task, weights, hard
         self.temperature, self.layer_map, self.answers = temperature, layer_map, answers
         self.labelled = None if labelled is None else torch.from_numpy(labelled)
+        self.teacher_ids = None if teacher_ids is None else torch.from_numpy(teacher_ids).to(device)
         self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
         self.heads = kept_heads(student.config)
         here, there = student.config.hidden_size, teacher.config.hidden_size
@@ -117,7 +120,8 @@ class Lesson:
         if not self.inside:
             return Read(mask, targets, model(**inputs), answers, States(), States())
         with captured(self.teacher) as theirs, torch.no_grad():
-            self.teacher(**inputs)
+            ids = inputs["input_ids"]
+            self.teacher(**inputs | {"input_ids": ids if self.teacher_ids is None else self.teacher_ids[ids]})
         with captured(model) as ours:
             logits = model(**inputs)
         return Read(mask, targets, logits, answers, ours, theirs)

@@ -12,6 +12,8 @@ from transformers.utils import logging as transformers_logging
 
 from limbeck.errors import BaseModelError
 
+COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Families whose first position is the one after the number of the padding token."""
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -48,7 +50,7 @@ def longest_input(config: Any, tokenizer: Any) -> int:
     RoBERTa counts positions from its padding id on, so its table is `padding_idx + 1` longer than what it reads.
     """
     positions = getattr(config, "max_position_embeddings", None) or 512
-    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+    if getattr(config, "model_type", "") in COUNT_FROM_PADDING:
         positions -= 2
     stated = tokenizer.model_max_length
     return int(min(positions, stated)) if stated and stated < 1_000_000 else int(positions)

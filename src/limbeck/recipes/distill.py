@@ -25,17 +25,16 @@ from limbeck.recipes.student import asked_student, begun_student, student_lines
 from limbeck.recipes.taught import Taught, columns_of, judged_teacher, read_rows, student_task, weights_sha256
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
-from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
+from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
-from limbeck.recipes.unlabelled import read_unlabelled, with_unlabelled
+from limbeck.recipes.trimmed import read_by_both, trimmed_student
+from limbeck.recipes.unlabelled import read_unlabelled
 from limbeck.recipes.worth import rivals
 from limbeck.report.worth import STUDENT, TEACHER, compiled_variants, worth_lines
-from limbeck.text import Tokenizer
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
-from limbeck.training.prepare import prepare
 from limbeck.training.processes import join
 
 WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
@@ -49,6 +48,7 @@ def distill(
     out: str | Path,
     student: str | None = None,
     start: str | None = None,
+    trim_vocabulary: bool = False,
     objective: str = "default",
     temperature: float = 2.0,
     layer_map: str | None = None,
@@ -103,6 +103,9 @@ def distill(
         What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
         narrowed; for a narrower one), random, or a base with the teacher's vocabulary (a hub id, a folder, or
         package:NAME/path), whose sizes it has. By default layers or svd, whichever fits.
+    trim_vocabulary
+        Cut the student's vocabulary to what the training rows use, special tokens and single characters; other words
+        are then read in smaller pieces.
     objective
         What is learnt: default, hinton, distilbert, tinybert, minilm or minilmv2; or objectives with weights, as
         soft=0.5,hidden=1.
@@ -234,40 +237,42 @@ def distill(
     asked = asked_student(begin, student, bundle, master, task, dropout)
     plan = replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size))
     pairs = layer_map_of(layer_map, weights, asked.shape, master)
-    work = out.parent / f".{out.name}.training"
-    reads = asked.made.model if asked.made else master
-    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), reads, None, work / "bundle"))
+    work, reads = out.parent / f".{out.name}.training", asked.made.model if asked.made else master
     with stage("Tokenising"):
-        tokenizer, longest = work / "bundle" / "tokenizer.json", min(bundle.manifest.model.max_tokens, limit)
-        prepared = processes.on_first(
-            lambda: prepare(splits, Tokenizer(tokenizer), task, max_tokens=longest, limit=limit)
+        both = processes.on_first(
+            lambda: read_by_both(bundle, reads, splits, bare, task, work / "bundle", trim=trim_vocabulary)
         )
-        learnt = processes.on_first(lambda: with_unlabelled(prepared, bare, Tokenizer(tokenizer), task))
+        prepared, learnt, pad_id = both.ours.prepared, both.ours.learnt, both.ours.pad_id
         notes(data_lines(task, learnt))
-    pruning = processes.on_first(lambda: chosen_pruning(student, master, task, prepared, pad_id))
+    pruning = processes.on_first(
+        lambda: chosen_pruning(student, master, task, both.theirs.prepared, both.theirs.pad_id)
+    )
     with stage("The teacher"):
-        made = begun_student(asked, master, task, prepared, pruning=pruning, pad_id=pad_id, dropout=dropout)
-        pruned = processes.on_first(lambda: timed_record(pruning, master, made, prepared, bundle.manifest.model))
+        made = begun_student(asked, master, task, both.theirs, pruning=pruning, dropout=dropout)
+        pruned = processes.on_first(
+            lambda: timed_record(pruning, master, made, both.theirs.prepared, bundle.manifest.model)
+        )
+        vocabulary = trimmed_student(made.model, task, both)
         freeze(made.model, embeddings=freeze_embeddings)
-        scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, prepared, pad_id))
+        scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, both.theirs))
         notes(student_lines(made, weights, pairs))
+        notes(vocabulary.lines() if vocabulary else ())
     if inside:
         with stage("The layers first"):
             teach_layers(
                 master,
                 made,
                 task,
-                learnt,
+                both,
                 inside,
                 pairs,
                 replace(plan, epochs=layers_first),
-                pad_id=pad_id,
                 precision=precision,
                 folder=work / "layers",
                 fingerprint=mark,
             )
     with stage("The teacher's answers"):
-        lesson = lesson_of(bundle, master, made, task, learnt, second, temperature, pairs, pad_id)
+        lesson = lesson_of(bundle, master, made, task, both, second, temperature, pairs)
 
     with (
         stage("Training"),
@@ -300,12 +305,11 @@ def distill(
             start,
             student,
             task,
-            prepared,
+            both,
             replace(plan, epochs=alone),
             pruning=pruning,
             dropout=dropout,
             freeze_embeddings=freeze_embeddings,
-            pad_id=pad_id,
             precision=tuned.fit.precision.precision,
             folder=work / "alone",
             fingerprint=mark,
@@ -325,6 +329,7 @@ def distill(
         started_from=made.started_from,
         pruned=pruned,
         states_kept=made.basis.kept if made.basis else None,
+        vocabulary=vocabulary.record() if vocabulary else None,
         retention={},
         standings=found,
         unlabelled_rows=len(bare.texts),
@@ -333,7 +338,7 @@ def distill(
         base=made.start if asked.made and general is None else bundle.manifest.model.base,
         pooling=head,
         max_tokens=prepared.max_tokens,
-        longest_input=limit,
+        longest_input=both.limit,
         pad_id=pad_id,
         pair=bundle.manifest.model.pair,
         parameters=parameters,

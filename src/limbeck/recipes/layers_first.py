@@ -13,9 +13,9 @@ from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
 from limbeck.recipes.training_notes import training_bar
+from limbeck.recipes.trimmed import Both
 from limbeck.tasks import AnyTask
 from limbeck.training.loop import Plan
-from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
 
 _ANSWERS = ("hard", *OF_ANSWERS)
@@ -42,12 +42,11 @@ def teach_layers(
     master: TextModel,
     made: Student,
     task: AnyTask,
-    prepared: Prepared,
+    both: Both,
     weights: Weights,
     layer_map: LayerMap,
     plan: Plan,
     *,
-    pad_id: int,
     precision: Precision | None,
     folder: Path,
     fingerprint: str,
@@ -64,7 +63,9 @@ def teach_layers(
         answers=None,
         device=join().device,
         basis=made.basis,
+        teacher_ids=both.teacher_ids,
     )
+    prepared = both.ours.learnt
     with training_bar(plan, prepared.train.examples, SCORE) as on_step:
         fit_states(
             made.model,
@@ -73,7 +74,7 @@ def teach_layers(
             lesson,
             plan,
             examples=prepared.train.examples,
-            pad_id=pad_id,
+            pad_id=both.ours.pad_id,
             precision=precision,
             folder=folder,
             fingerprint=fingerprint,

@@ -12,8 +12,9 @@ from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
 from limbeck.recipes.taught import kept_answers
+from limbeck.recipes.trimmed import Both
 from limbeck.tasks import AnyTask
-from limbeck.training.prepare import Prepared, standardise
+from limbeck.training.prepare import standardise
 from limbeck.training.processes import join
 
 
@@ -32,11 +33,10 @@ def lesson_of(
     master: TextModel,
     made: Student,
     task: AnyTask,
-    prepared: Prepared,
+    both: Both,
     weights: Weights,
     temperature: float,
     layer_map: LayerMap,
-    pad_id: int,
 ) -> Lesson:
     """What the student is trained on.
 
@@ -44,12 +44,12 @@ def lesson_of(
     """
     mean, scale = 0.0, 1.0
     if task.name == "regress":
-        mean, scale = standardise(prepared.train.labelled_targets.astype("float32"))
+        mean, scale = standardise(both.theirs.learnt.train.labelled_targets.astype("float32"))
         if made.started_from:
             fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
     answers = None
     if any(name in weights for name in OF_ANSWERS):
-        answers = kept_answers(bundle, master, task, prepared, pad_id, mean=mean, scale=scale)
+        answers = kept_answers(bundle, master, task, both.theirs, mean=mean, scale=scale)
     return Lesson(
         master,
         made.model,
@@ -60,6 +60,7 @@ def lesson_of(
         layer_map=layer_map,
         answers=answers,
         device=join().device,
-        labelled=prepared.train.labelled,
+        labelled=both.theirs.learnt.train.labelled,
         basis=made.basis,
+        teacher_ids=both.teacher_ids,
     )

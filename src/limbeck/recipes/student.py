@@ -21,8 +21,8 @@ from limbeck.nn.base import load_tokenizer
 from limbeck.nn.model import TextModel, new_model
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.pruned import Pruning, asked_shape
+from limbeck.recipes.taught import Read
 from limbeck.tasks import AnyTask
-from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
 
 
@@ -56,16 +56,12 @@ def asked_student(
 
 
 def begun_student(
-    asked: Asked,
-    master: TextModel,
-    task: AnyTask,
-    prepared: Prepared,
-    *,
-    pruning: Pruning | None,
-    pad_id: int,
-    dropout: float,
+    asked: Asked, master: TextModel, task: AnyTask, read: Read, *, pruning: Pruning | None, dropout: float
 ) -> Student:
-    """The student as it begins. Raises `UsageError` where it is to be pruned, and `master` is of other sizes."""
+    """The student as it begins, with the teacher's vocabulary; `read` are the rows as its teacher reads them.
+
+    Raises `UsageError` where it is to be pruned, and `master` is of other sizes.
+    """
     if asked.made is not None:
         return asked.made
     if pruning is not None:
@@ -79,7 +75,7 @@ def begun_student(
         cast(Start, asked.start),
         dropout=dropout,
         basis=lambda: processes.on_first(
-            lambda: hidden_basis(master, prepared.train.rows, asked.shape.hidden_size, pad_id=pad_id)
+            lambda: hidden_basis(master, read.prepared.train.rows, asked.shape.hidden_size, pad_id=read.pad_id)
         ),
     )
 

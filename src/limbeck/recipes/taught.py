@@ -39,9 +39,9 @@ class Taught:
     """What a student was taught and by whom, for the manifest.
 
     `start`, `started_from` and `states_kept` say what the student began as: see `Student`; `pruned` what stayed of each
-    layer. `retention` is its metric in
-    percent of the teacher's, of each split where that is above 0; `standings` set it beside the teacher and others on
-    test. It also learnt from `unlabelled_rows`.
+    layer, and `vocabulary` what was cut, as records. `retention` is its metric in percent of the teacher's, of each
+    split where that is above 0; `standings` set it beside the teacher and others on test. It also learnt from
+    `unlabelled_rows`.
     """
 
     teacher: str
@@ -56,6 +56,7 @@ class Taught:
     started_from: tuple[int, ...]
     pruned: dict[str, Any] | None
     states_kept: float | None
+    vocabulary: dict[str, Any] | None
     retention: dict[str, float]
     standings: list[Standing]
     unlabelled_rows: int
@@ -69,6 +70,19 @@ class Taught:
         """As it stands in the manifest, which has lists and no tuples."""
         lists = {"layer_map": [list(pair) for pair in self.layer_map], "started_from": list(self.started_from)}
         return asdict(self) | lists
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The rows in the tokens of one of the two, with its padding id and its tokenizer.
+
+    `learnt` has the rows without labels behind those to train on.
+    """
+
+    prepared: Prepared
+    learnt: Prepared
+    pad_id: int
+    tokenizer: Path
 
 
 def columns_of(bundle: Bundle, data: str, said: Columns) -> Columns:
@@ -123,15 +137,13 @@ def weights_sha256(bundle: Bundle) -> str:
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def judged_teacher(
-    bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int
-) -> tuple[Scores, NDArray[np.float64]]:
+def judged_teacher(bundle: Bundle, model: TextModel, task: AnyTask, read: Read) -> tuple[Scores, NDArray[np.float64]]:
     """What the teacher scores on the rows that judge the student, and what each test row says of it."""
     judge = task if isinstance(task, Embed) else bundle.manifest.task
-    engine = TorchEngine(model)
+    engine, prepared = TorchEngine(model), read.prepared
 
     def logits(split: TokenizedSplit) -> Logits:
-        found = compute_logits(engine.run, split.rows, pad_id=pad_id, max_tokens=prepared.max_tokens)
+        found = compute_logits(engine.run, split.rows, pad_id=read.pad_id, max_tokens=prepared.max_tokens)
         return labelled_logits(judge, split.rows, found)
 
     dev, test = logits(prepared.dev), logits(prepared.test)
@@ -139,11 +151,9 @@ def judged_teacher(
     return scores, judge.evidence(test, prepared.test.targets)
 
 
-def kept_answers(
-    bundle: Bundle, model: TextModel, task: AnyTask, prepared: Prepared, pad_id: int, *, mean: float, scale: float
-) -> Answers:
+def kept_answers(bundle: Bundle, model: TextModel, task: AnyTask, read: Read, *, mean: float, scale: float) -> Answers:
     """The teacher's answers to the training rows, computed once on each machine; says how large they are before."""
-    processes, rows = join(), prepared.train.rows
+    processes, rows = join(), read.learnt.train.rows
     shape = answers_shape(model, task, rows)
     path = answers_file(bundle.manifest, rows, mean=mean, scale=scale)
     size = megabytes(int(np.prod(shape, dtype=np.int64)) * np.dtype(np.float16).itemsize)
@@ -160,4 +170,6 @@ def kept_answers(
                 update(done, "answered by the teacher")
 
             model.to(processes.device)
-            return teacher_answers(path, model, rows, shape, pad_id=pad_id, mean=mean, scale=scale, on_batch=on_batch)
+            return teacher_answers(
+                path, model, rows, shape, pad_id=read.pad_id, mean=mean, scale=scale, on_batch=on_batch
+            )

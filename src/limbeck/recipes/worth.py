@@ -18,12 +18,12 @@ from limbeck.recipes.baseline import word_baseline
 from limbeck.recipes.pruned import Pruning
 from limbeck.recipes.student import asked_student, begun_student
 from limbeck.recipes.training_notes import outcome_lines, training_bar
+from limbeck.recipes.trimmed import Both, trimmed_student
 from limbeck.report.worth import ALONE
 from limbeck.tasks import AnyTask, Classify
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
-from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
 
 
@@ -33,27 +33,28 @@ def rivals(
     start: str | None,
     shape: str | None,
     task: AnyTask,
-    prepared: Prepared,
+    both: Both,
     plan: Plan,
     *,
     pruning: Pruning | None,
     dropout: float,
     freeze_embeddings: bool,
-    pad_id: int,
     precision: Precision,
     folder: Path,
     fingerprint: str,
 ) -> list[Entrant]:
     """Those that no teacher taught: the same student, and of a classifier one that knows only words."""
+    prepared = both.ours.prepared
     with stage("The same student without a teacher"):
         torch.manual_seed(plan.seed)
 
         def begun(base: TextModel) -> TextModel:
             asked = asked_student(start, shape, bundle, base, task, dropout)
-            found = begun_student(asked, base, task, prepared, pruning=pruning, pad_id=pad_id, dropout=dropout)
+            found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=dropout)
             return found.model
 
         model = _begun_from_base(begun, bundle, task, dropout)
+        trimmed_student(model, task, both)
         freeze(model, embeddings=freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:
             tuned = fine_tune(
@@ -61,7 +62,7 @@ def rivals(
                 task,
                 prepared,
                 plan,
-                pad_id=pad_id,
+                pad_id=both.ours.pad_id,
                 precision=precision,
                 folder=folder,
                 fingerprint=fingerprint,

@@ -4,6 +4,7 @@ from limbeck.text.batches import pad, padded_length, padding_share, token_batche
 from limbeck.text.lengths import LengthStatistics, length_histogram, length_statistics, suggest_max_tokens
 from limbeck.text.packing import NO_WORD, Document, Packed, pack, pack_pairs, tokenize_documents
 from limbeck.text.tokenizer import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
+from limbeck.text.trimming import Trimmed, trim_tokenizer, unknown_id
 from limbeck.text.units import Spans
 from limbeck.text.word_piece import learn_vocabulary
 
@@ -16,6 +17,7 @@ __all__ = [
     "Spans",
     "Tokenizer",
     "Tokens",
+    "Trimmed",
     "UnitKind",
     "learn_vocabulary",
     "length_histogram",
@@ -29,5 +31,7 @@ __all__ = [
     "token_batches",
     "tokenize_documents",
     "training_batches",
+    "trim_tokenizer",
     "unit_spans",
+    "unknown_id",
 ]

@@ -54,7 +54,7 @@ def gradients(tiny_base: Path) -> Gradients:
             hard=row_loss(TASK),
             temperature=2.0,
             layer_map=uniform(shape.layers, 2),
-            answers=answers,
+            answers=[answers],
             labelled=labelled if labelled is not None else np.ones(ROWS, dtype=np.bool_),
             device=CPU,
         )
@@ -144,7 +144,7 @@ def test_projections_begin_as_the_basis_of_a_narrowed_student(tiny_base: Path) -
         hard=row_loss(TASK),
         temperature=2.0,
         layer_map=((0, 1),),
-        answers=None,
+        answers=[],
         device=CPU,
         basis=student.basis,
     )

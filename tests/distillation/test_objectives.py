@@ -204,3 +204,28 @@ def test_contrastive_is_the_cross_entropy_of_cosines_and_its_gradient_leads_near
     after = o.contrastive(leaf.detach() - 0.01 * gradient, given)
     assert float(after.sum()) < float(found.sum().detach())
     assert float(o.contrastive(given, given).sum()) < float(after.sum())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_mean_of_teachers_is_of_their_probabilities(temperature: float) -> None:
+    torch.manual_seed(0)
+    classes = 4 * torch.randn(3, 5, 6)
+    mean = o.mean_of_teachers(classes, "classify", temperature)
+    probabilities = (classes / temperature).softmax(dim=-1).mean(dim=0)
+    torch.testing.assert_close((mean / temperature).softmax(dim=-1), probabilities)
+    yes = o.mean_of_teachers(classes, "multilabel", temperature)
+    torch.testing.assert_close((yes / temperature).sigmoid(), (classes / temperature).sigmoid().mean(dim=0))
+    torch.testing.assert_close(o.mean_of_teachers(classes, "regress", temperature), classes.mean(dim=0))
+    spans = torch.randn(3, 2, 7, 2)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    wanted = (spans[:, 1, :4] / temperature).softmax(dim=1).mean(dim=0)
+    found = o.mean_of_teachers(spans, "answer", temperature, mask)[1, :4] / temperature
+    torch.testing.assert_close(found.softmax(dim=0), wanted)
+
+
+@pytest.mark.parametrize("task", ["classify", "multilabel", "regress"])
+def test_one_teacher_is_its_own_mean(task: str) -> None:
+    logits = torch.randn(1, 5, 6)
+    student = torch.randn(5, 6)
+    mean = o.mean_of_teachers(logits, task, 2.0)
+    torch.testing.assert_close(o.soft_targets(student, mean, 2.0), o.soft_targets(student, logits[0], 2.0))

@@ -17,7 +17,10 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 import limbeck
 from families import make_base
 from limbeck.bundle import Bundle, read_bundle
+from limbeck.data import Columns, load_splits
 from limbeck.distillation.wanted import PRESETS
+from limbeck.engines import compute_logits
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import DataError, UsageError
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
@@ -60,9 +63,9 @@ def teacher(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Trains a teacher, and compiles nothing."""
     monkeypatch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
 
-    def run(data: Path, **arguments: Any) -> Path:
+    def run(data: Path, out: str = "teacher", **arguments: Any) -> Path:
         settings = {"base": str(tiny_base), "epochs": 4, "learning_rate": 3e-3, "precision": "fp32", **arguments}
-        return limbeck.train(str(data), out=tmp_path / "teacher", **settings).folder
+        return limbeck.train(str(data), out=tmp_path / out, **settings).folder
 
     return run
 
@@ -204,6 +207,91 @@ def test_a_base_that_reads_other_tokens(
         distill(classify_bundle, reviews_csv, student=None, start=str(base))
 
 
+def test_several_teachers(
+    reviews_csv: Path, teacher: Teacher, distill: Distill, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("one", "two")
+    first, second = (teacher(reviews_csv, out=name, seed=seed, batch=8) for seed, name in enumerate(names))
+    distill(first, reviews_csv, "alone", objective="soft=1")
+    settings = {"objective": "soft=1,logits=0.1,hidden=0.1", "with_teacher": [second]}
+    bundle = distill(first, reviews_csv, **settings)
+    assert len(list((cache / "limbeck" / "teachers").iterdir())) == 2  # the first teacher's were there
+    taught = bundle.manifest.training["distillation"]
+    scores = {name: read_bundle(folder).manifest.scores for name, folder in (("1", first), ("2", second))}
+    assert taught["with_teachers"] == {str(second): scores["2"]}
+    assert taught["teacher_parameters"] == 2 * read_bundle(first).manifest.model.parameters
+    assert bundle.manifest.scores["test"]["accuracy"] > 0.8
+    said = capsys.readouterr().err
+    each = f"accuracy on test: {first} {scores['1']['test']['accuracy']:.4f}, {second} "
+    assert f"{each}{scores['2']['test']['accuracy']:.4f}; the mean of their probabilities" in said
+    assert f"hidden: learnt from {first} alone" in said
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regress", "tag", "answer"])
+def test_several_teachers_of_every_task(
+    kind: str, teacher: Teacher, distill: Distill, request: pytest.FixtureRequest
+) -> None:
+    data = {"multilabel": "multilabel_csv", "regress": "regress_csv", "tag": "tag_jsonl", "answer": "squad_json"}[kind]
+    path = request.getfixturevalue(data)
+    named = {"label": "labels", "label_separator": "|"} if kind == "multilabel" else {}
+    first = teacher(path, epochs=2, batch=16, **named)
+    taught = [
+        distill(first, path, out, with_teacher=others, objective="soft=1", epochs=1, batch=16)
+        for out, others in (("one", []), ("twice", [first]))
+    ]
+    # One and the same teacher twice has the mean that it has once.
+    one, twice = (bundle.manifest for bundle in taught)
+    assert twice.scores["test"] == pytest.approx(one.scores["test"], abs=1e-3)
+    metric = one.task.metric
+    before, now = (m.training["distillation"]["teacher_scores"]["test"][metric] for m in (one, twice))
+    assert now == pytest.approx(before, abs=1e-3)
+
+
+def test_teachers_that_differ(
+    classify_bundle: Path, reviews_csv: Path, multilabel_csv: Path, teacher: Teacher, distill: Distill, tmp_path: Path
+) -> None:
+    other = teacher(multilabel_csv, label="labels", label_separator="|", out="multilabel", epochs=1)
+    with pytest.raises(UsageError, match="expected the task classify, and it has multilabel"):
+        distill(classify_bundle, reviews_csv, with_teacher=[other])
+    (tmp_path / "other.csv").write_text(reviews_csv.read_text("utf-8").replace("negative", "bad"), "utf-8")
+    base = make_base("bert", ["some film"], tmp_path / "base")
+    other = teacher(tmp_path / "other.csv", base=str(base), out="other", epochs=1)
+    with pytest.raises(UsageError, match="it differs in 'bad', 'negative'; expected the same tokenizer"):
+        distill(classify_bundle, reviews_csv, with_teacher=[other])
+    with pytest.raises(UsageError, match=r"--with-teacher .*: has no meaning without one of soft, logits"):
+        distill(classify_bundle, reviews_csv, with_teacher=[classify_bundle], objective="hidden=1")
+
+
+def test_embedders_have_no_mean(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:
+    learnt_by = teacher(pair_csv, task="embed", label="", epochs=1)
+    with pytest.raises(UsageError, match="vectors of several embedders have no mean"):
+        distill(learnt_by, pair_csv, label="", objective="soft=1", with_teacher=[learnt_by])
+
+
+def test_a_compiled_variant_teaches(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = distill(classify_bundle, reviews_csv, teacher_variant="onnx-int8", objective="soft=1,hard=1")
+    (kept,) = (cache / "limbeck" / "teachers").iterdir()
+    assert f"answers of {classify_bundle} (onnx-int8) to the training rows" in capsys.readouterr().err
+    splits = load_splits(str(reviews_csv), Columns(), task="classify")
+    rows = Tokenizer(classify_bundle / "tokenizer.json").encode(splits.train.texts, max_tokens=64)
+    longest = max(map(len, rows))  # the same padding: dynamic int8 depends on it
+    int8, fp32 = (
+        compute_logits(OnnxRuntimeEngine(classify_bundle / file).run, rows, pad_id=0, max_tokens=longest)
+        for file in ("onnx/model_quantized.onnx", "onnx/model.onnx")
+    )
+    np.testing.assert_array_equal(np.load(kept), int8.astype(np.float16))
+    assert (np.load(kept) != fp32.astype(np.float16)).any()
+    taught = bundle.manifest.training["distillation"]
+    assert taught["teacher_variant"] == "onnx-int8"
+    certificate = read_bundle(classify_bundle).variant("onnx-int8").certificate
+    assert certificate is not None
+    assert taught["teacher_scores"]["test"]["accuracy"] == pytest.approx(certificate.value)
+    distill(classify_bundle, reviews_csv, "exact", objective="soft=1,hard=1")
+    assert len(list(kept.parent.iterdir())) == 2  # its answers are not those of the weights
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta", "albert"])
 def test_a_vocabulary_that_is_cut(
     family: str, reviews_csv: Path, teacher: Teacher, distill: Distill, tmp_path: Path, cache: Path
@@ -302,6 +390,11 @@ def test_done_already(
         ({"layer_map": "last"}, "--layer-map last: has no meaning without one of hidden"),
         ({"objective": "hidden=1", "layer_map": "0:2"}, "the teacher has no layer 2"),
         ({"student": "L3"}, "expected at most 2"),
+        ({"teacher_variant": "onnx-int4"}, "has no variant 'onnx-int4'"),
+        (
+            {"teacher_variant": "onnx-int8", "objective": "minilm"},
+            "a compiled variant gives answers alone, and the objective asks for distributions, values",
+        ),
         ({"student": None}, "--student: expected a shape, as L3 or 3x384; only with --start BASE"),
         ({"student": "1x16", "start": "layers"}, "--start layers: expected a student as wide as its teacher, 32"),
         ({"student": "1x24x8", "start": "svd"}, "--start svd: the student has 8 heads, and its teacher 4"),

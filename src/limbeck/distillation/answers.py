@@ -8,15 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from limbeck.bundle import Manifest
-from limbeck.engines.base import BUDGET_TOKENS
-from limbeck.engines.torch_engine import TorchEngine
+from limbeck.engines.base import BUDGET_TOKENS, Engine
 from limbeck.errors import CheckFailed
 from limbeck.files import replace_when_written, user_cache
-from limbeck.nn.model import TextModel
 from limbeck.tasks import AnyTask, Embed
 from limbeck.text import Tokens, pad, padded_length, token_batches
 
@@ -25,21 +21,18 @@ Answers = NDArray[np.float16]
 
 Tokens that a row has not are 0.
 """
-_WEIGHTS = ("config.json", "model.safetensors", "head.safetensors")
 
 
-def answers_shape(teacher: TextModel, task: AnyTask, rows: Sequence[Tokens]) -> tuple[int, ...]:
-    """The shape of the teacher's answers to `rows`."""
+def answers_shape(width: int, task: AnyTask, rows: Sequence[Tokens]) -> tuple[int, ...]:
+    """The shape of the answers to `rows` of a teacher whose hidden states are so wide."""
     if task.name in ("tag", "answer"):
         return len(rows), max(map(len, rows)), task.outputs
-    return len(rows), teacher.config.hidden_size if isinstance(task, Embed) else task.outputs
+    return len(rows), width if isinstance(task, Embed) else task.outputs
 
 
-def answers_file(manifest: Manifest, rows: Sequence[Tokens], *, mean: float, scale: float) -> Path:
-    """Where the answers are kept in the user's cache, by the teacher's weights and the token ids of the rows."""
-    digest = hashlib.sha256(repr((torch.__version__, mean, scale)).encode())
-    for name in _WEIGHTS:
-        digest.update(manifest.files.get(name, "").encode())
+def answers_file(made_by: Sequence[str], rows: Sequence[Tokens]) -> Path:
+    """Where answers are kept in the user's cache, by what they were `made_by` and the token ids of the rows."""
+    digest = hashlib.sha256(repr(tuple(made_by)).encode())
     for row in rows:
         digest.update(len(row).to_bytes(4, "little"))
         digest.update(np.ascontiguousarray(row.input_ids).tobytes())
@@ -49,7 +42,7 @@ def answers_file(manifest: Manifest, rows: Sequence[Tokens], *, mean: float, sca
 
 def teacher_answers(
     path: Path,
-    teacher: TextModel,
+    engine: Callable[[], Engine],
     rows: Sequence[Tokens],
     shape: tuple[int, ...],
     *,
@@ -58,7 +51,7 @@ def teacher_answers(
     scale: float,
     on_batch: Callable[[int], None],
 ) -> Answers:
-    """The answers at `path`, computed in fp32 if they are not there, mapped from disk and not read into memory.
+    """The answers at `path`, computed if they are not there, mapped from disk and not read into memory.
 
     They are kept as standard scores, `(logits - mean) / scale`.
 
@@ -67,7 +60,7 @@ def teacher_answers(
     if not path.is_file():
         with replace_when_written(path) as beside:
             found: Answers = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
-            _fill(found, TorchEngine(teacher), rows, pad_id, mean, scale, on_batch)
+            _fill(found, engine(), rows, pad_id, mean, scale, on_batch)
             found.flush()  # type: ignore[attr-defined]
     mapped: Answers = np.load(path, mmap_mode="r")
     os.utime(path)  # the oldest can go first when the cache is cleared
@@ -76,7 +69,7 @@ def teacher_answers(
 
 def _fill(
     found: Answers,
-    engine: TorchEngine,
+    engine: Engine,
     rows: Sequence[Tokens],
     pad_id: int,
     mean: float,

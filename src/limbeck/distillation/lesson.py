@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,7 +35,7 @@ _EQUAL_HEADS = ("attention", "distributions", "values")
 class Read:
     """A piece of a batch as both models have read it; states only where an objective asks for them.
 
-    `mask` `[texts, length]` is the attention mask; `answers` are the teacher's logits.
+    `mask` `[texts, length]` is the attention mask; `answers` are the logits of each teacher, `[teachers, texts, ...]`.
     """
 
     mask: Tensor
@@ -49,11 +49,11 @@ class Read:
 class Lesson:
     """A loss that sees the teacher: see `training.step.Lesson`.
 
-    `answers` are the teacher's to the training rows, None where no objective is of them; `labelled` `[rows]` says which
-    of the rows have a label, None that all have one: only those count for `hard`. The projections that hidden states of
-    another width need are put into the student, as `model.projections`, to be trained with it; where it began as its
-    teacher narrowed, they begin as the `basis`, random otherwise. `teacher_ids` are the teacher's ids of the student's
-    tokens where these are fewer.
+    `answers` are those of each teacher to the training rows, empty where no objective is of them; `labelled` `[rows]`
+    says which of the rows have a label, None that all have one: only those count for `hard`. The projections that
+    hidden states of another width need are put into the student, as `model.projections`, to be trained with it; where
+    it began as its teacher narrowed, they begin as the `basis`, random otherwise. `teacher_ids` are the teacher's ids
+    of the student's tokens where these are fewer.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Lesson:
         hard: RowLoss,
         temperature: float,
         layer_map: LayerMap,
-        answers: Answers | None,
+        answers: Sequence[Answers],
         device: torch.device,
         labelled: NDArray[np.bool_] | None = None,
         basis: Basis | None = None,
@@ -111,12 +111,13 @@ class Lesson:
     def _read(self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]) -> Read:
         mask = inputs["attention_mask"]
         answers = None
-        if self.answers is not None:
+        if self.answers:
             texts = len(mask) // len(targets)
-            apart = len(self.answers) // texts
+            apart = len(self.answers[0]) // texts
             rows = np.concatenate([indices + part * apart for part in range(texts)])
-            answers = torch.from_numpy(self.answers[rows].astype(np.float32)).to(mask.device)
-            answers = answers[:, : mask.shape[1]] if answers.ndim == 3 else answers
+            found = np.stack([one[rows] for one in self.answers]).astype(np.float32)
+            answers = torch.from_numpy(found).to(mask.device)
+            answers = answers[:, :, : mask.shape[1]] if answers.ndim == 4 else answers
         if not self.inside:
             return Read(mask, targets, model(**inputs), answers, States(), States())
         with captured(self.teacher) as theirs, torch.no_grad():
@@ -131,14 +132,17 @@ class Lesson:
             return self.hard(read.logits, read.targets)
         if name in OF_ANSWERS:
             if name == "contrastive":
-                return o.contrastive(_projected(model, name, read.logits), cast(Tensor, read.answers))
+                return o.contrastive(_projected(model, name, read.logits), cast(Tensor, read.answers).mean(dim=0))
             return self._of_answers(name, read, cast(Tensor, read.answers))
         if name in OF_LAYERS:
             return torch.stack(list(self._of_layers(name, model, read))).mean(dim=0)
         return self._of_ends(name, model, read)
 
-    def _of_answers(self, name: str, read: Read, answers: Tensor) -> Tensor:
+    def _of_answers(self, name: str, read: Read, teachers: Tensor) -> Tensor:
         task, logits = self.task.name, read.logits
+        answers = teachers.mean(dim=0)
+        if name == "soft" and len(teachers) > 1:
+            answers = o.mean_of_teachers(teachers, task, self.temperature, read.mask)
         if task == "answer":
             if name == "soft":
                 return o.span_soft_targets(logits, answers, read.mask, self.temperature)

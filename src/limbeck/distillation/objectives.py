@@ -42,6 +42,26 @@ def span_soft_targets(student: Tensor, teacher: Tensor, mask: Tensor, temperatur
     return soft_targets(found, wanted, temperature).mean(dim=1)
 
 
+def mean_of_teachers(teachers: Tensor, task: str, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """Logits whose probabilities at the temperature T are the mean of K teachers': `[teachers, ...]` to `[...]`.
+
+    T log(1/K Σ softmax(z / T)), as Hinton et al. 2015 combine an ensemble: over classes `[..., classes]`; for `answer`
+    over the tokens of `[rows, length, 2]` that the `mask` leaves; for `multilabel` over each label's yes and no.
+    Numbers (`regress`) are averaged.
+    """
+    if task == "regress":
+        return teachers.mean(dim=0)
+    scaled, share = teachers.float() / temperature, math.log(len(teachers))
+    if task == "multilabel":
+        yes, no = (functional.logsigmoid(sign * scaled).logsumexp(dim=0) for sign in (1, -1))
+        return temperature * (yes - no)
+    if task == "answer" and mask is not None:
+        scaled = scaled.masked_fill(mask[:, :, None] == 0, MASKED)
+    logs = functional.log_softmax(scaled, dim=-2 if task == "answer" else -1)
+    mean: Tensor = temperature * (logs.logsumexp(dim=0) - share)
+    return mean
+
+
 def squared_logits(student: Tensor, teacher: Tensor) -> Tensor:
     """The mean squared difference of the logits `[rows, ...]` (Ba and Caruana 2014)."""
     return (student.float() - teacher.float()).square().flatten(1).mean(dim=1)

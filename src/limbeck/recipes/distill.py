@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from limbeck.bundle import Bundle, Model, read_bundle
+from limbeck.bundle import Bundle, Model
 from limbeck.console import notes, stage
 from limbeck.data import Columns
 from limbeck.distillation.wanted import parse_objective
 from limbeck.measure import usable_cpus
-from limbeck.measure.contest import Entrant, standings
+from limbeck.measure.contest import Entrant
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
@@ -22,7 +22,9 @@ from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
 from limbeck.recipes.pruned import check_alone, chosen_pruning, timed_record
 from limbeck.recipes.student import asked_student, begun_student, student_lines
-from limbeck.recipes.taught import Taught, columns_of, judged_teacher, read_rows, student_task, weights_sha256
+from limbeck.recipes.taught import columns_of, read_rows, student_task
+from limbeck.recipes.teachers import judge_teachers, open_teachers, teacher_lines
+from limbeck.recipes.teaching_record import taught_by
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
@@ -30,8 +32,8 @@ from limbeck.recipes.training_choices import default_epochs, default_learning_ra
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
 from limbeck.recipes.trimmed import read_by_both, trimmed_student
 from limbeck.recipes.unlabelled import read_unlabelled
-from limbeck.recipes.worth import rivals
-from limbeck.report.worth import STUDENT, TEACHER, compiled_variants, worth_lines
+from limbeck.recipes.worth import placed, rivals
+from limbeck.report.worth import STUDENT
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
@@ -46,6 +48,8 @@ def distill(
     data: str,
     *,
     out: str | Path,
+    with_teacher: Sequence[str] = (),
+    teacher_variant: str | None = None,
     student: str | None = None,
     start: str | None = None,
     trim_vocabulary: bool = False,
@@ -95,6 +99,11 @@ def distill(
         Labelled rows, best those that the teacher was trained on; read as by `limbeck train`.
     out
         The folder to write; if it exists it must be the work of these very arguments.
+    with_teacher
+        Another teacher of the same task, labels and tokenizer; may be given several times. Soft targets are the mean of
+        all their probabilities; hidden states are learnt from TEACHER alone.
+    teacher_variant
+        Learn the answers of this compiled variant of TEACHER, such as onnx-int8, instead of its weights'.
     student
         The student's shape: L3 (so many of the teacher's layers), tinybert-4, tinybert-6, or layers x width as 3x384,
         with heads and feed-forward as 3x384x12x1536. Or pruned-2x: the teacher without its least important heads and
@@ -178,7 +187,8 @@ def distill(
     """
     check_numbers(**locals())
     check_tracker(track)
-    out, teacher, unlabelled = Path(out), str(teacher), list(map(str, unlabelled))
+    out, teacher = Path(out), str(teacher)
+    unlabelled, with_teacher = list(map(str, unlabelled)), list(map(str, with_teacher))
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
     inside, second = in_two(weights, layers_first)
@@ -186,7 +196,8 @@ def distill(
     check_alone(student, start, general)
     said = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
-    bundle = processes.on_first(lambda: read_bundle(teacher))
+    teachers = processes.on_first(lambda: open_teachers(teacher, with_teacher, teacher_variant, weights))
+    bundle = teachers[0].bundle
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
         columns = processes.on_first(lambda: columns_of(bundle, data, said))
@@ -194,7 +205,7 @@ def distill(
         bare = processes.on_first(lambda: read_unlabelled(unlabelled, bundle, said, splits, weights, skipped))
         notes((*splits.notes, *bare.notes))
     # Rows and weights count, not where they lie.
-    content = {"data": None, "unlabelled": bare.sha256, "teacher": weights_sha256(bundle)}
+    content = {"data": None, "unlabelled": bare.sha256, "teacher": [t.sha256() for t in teachers], "with_teacher": None}
     mark = fingerprint({**arguments, **content}, splits.sha256)
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
         return done
@@ -204,6 +215,7 @@ def distill(
     task, head = student_task(bundle, splits), bundle.manifest.model.pooling
     torch.manual_seed(seed)
     master = load_model(bundle.folder, task, pooling=head)
+    teachers = (replace(teachers[0], model=master), *teachers[1:])
     plan = Plan(
         epochs=epochs or default_epochs(len(splits.train) + len(bare.texts), batch * accumulate, task.outputs),
         batch=batch,
@@ -254,7 +266,8 @@ def distill(
         )
         vocabulary = trimmed_student(made.model, task, both)
         freeze(made.model, embeddings=freeze_embeddings)
-        scores, evidence = processes.on_first(lambda: judged_teacher(bundle, master, task, both.theirs))
+        judged = processes.on_first(lambda: judge_teachers(teachers, task, both.theirs))
+        notes(teacher_lines(teachers, judged, task.metric, weights))
         notes(student_lines(made, weights, pairs))
         notes(vocabulary.lines() if vocabulary else ())
     if inside:
@@ -272,7 +285,7 @@ def distill(
                 fingerprint=mark,
             )
     with stage("The teacher's answers"):
-        lesson = lesson_of(bundle, master, made, task, both, second, temperature, pairs)
+        lesson = lesson_of(teachers, master, made, task, both, second, temperature, pairs)
 
     with (
         stage("Training"),
@@ -294,12 +307,10 @@ def distill(
     notes(outcome_lines(tuned, prepared))
 
     parameters = sum(p.numel() for p in made.model.inner.parameters())
-    teacher_parameters = sum(p.numel() for p in master.parameters())
-    pupil = Entrant(STUDENT, tuned.evidence, parameters, {})
-    entrants = [Entrant(TEACHER, evidence, teacher_parameters, compiled_variants(bundle.manifest)), pupil]
+    pupil, others = Entrant(STUDENT, tuned.evidence, parameters, {}), []
     if compare:
         alone = epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs)
-        entrants += rivals(
+        others = rivals(
             bundle,
             pupil,
             start,
@@ -314,26 +325,19 @@ def distill(
             folder=work / "alone",
             fingerprint=mark,
         )
-    found = standings(entrants, tuned.task.metric_of, compared_with=STUDENT)
-    notes(worth_lines(found, task.metric))
-    taught = Taught(
-        teacher=teacher,
-        teacher_sha256=weights_sha256(bundle),
-        teacher_parameters=teacher_parameters,
-        teacher_scores=scores,
+    taught = taught_by(
+        teachers,
+        judged,
+        made,
+        tuned,
         objective=weights,
         temperature=temperature,
         layer_map=pairs,
-        shape=str(made.shape),
-        start=made.start,
-        started_from=made.started_from,
         pruned=pruned,
-        states_kept=made.basis.kept if made.basis else None,
-        vocabulary=vocabulary.record() if vocabulary else None,
-        retention={},
-        standings=found,
+        vocabulary=vocabulary,
+        standings=placed(teachers, judged, pupil, others, tuned.task),
         unlabelled_rows=len(bare.texts),
-    ).with_student(task.metric, tuned.scores)
+    )
     described = Model(
         base=made.start if asked.made and general is None else bundle.manifest.model.base,
         pooling=head,

@@ -156,7 +156,7 @@ def _lesson(master: TextModel, made: Student, weights: Weights, layer_map: str) 
         hard=no_loss,
         temperature=1.0,
         layer_map=parse_layer_map(layer_map, student_layers=made.shape.layers, teacher_layers=layers),
-        answers=None,
+        answers=(),
         device=join().device,
         basis=made.basis,
     )

@@ -60,7 +60,7 @@ def teach_layers(
         hard=no_loss,
         temperature=1.0,
         layer_map=layer_map,
-        answers=None,
+        answers=(),
         device=join().device,
         basis=made.basis,
         teacher_ids=both.teacher_ids,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from limbeck.bundle import Bundle
+from collections.abc import Sequence
+
 from limbeck.distillation.layer_maps import LayerMap, parse_layer_map
 from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.shapes import Shape
@@ -11,7 +12,7 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
-from limbeck.recipes.taught import kept_answers
+from limbeck.recipes.teachers import Teacher, kept_answers
 from limbeck.recipes.trimmed import Both
 from limbeck.tasks import AnyTask
 from limbeck.training.prepare import standardise
@@ -29,7 +30,7 @@ def layer_map_of(text: str | None, weights: Weights, shape: Shape, master: TextM
 
 
 def lesson_of(
-    bundle: Bundle,
+    teachers: Sequence[Teacher],
     master: TextModel,
     made: Student,
     task: AnyTask,
@@ -38,7 +39,7 @@ def lesson_of(
     temperature: float,
     layer_map: LayerMap,
 ) -> Lesson:
-    """What the student is trained on.
+    """What the student is trained on; the first of the `teachers` is `master`.
 
     Numbers are learnt as standard scores, which the teacher takes on, and the student's head where it is the teacher's.
     """
@@ -47,9 +48,9 @@ def lesson_of(
         mean, scale = standardise(both.theirs.learnt.train.labelled_targets.astype("float32"))
         if made.started_from:
             fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
-    answers = None
+    answers = []
     if any(name in weights for name in OF_ANSWERS):
-        answers = kept_answers(bundle, master, task, both.theirs, mean=mean, scale=scale)
+        answers = kept_answers(teachers, master.config.hidden_size, task, both.theirs, mean=mean, scale=scale)
     return Lesson(
         master,
         made.model,

@@ -1,75 +1,22 @@
-"""The teacher of a distillation: opened, judged on the student's rows, and set beside the student in the end."""
+"""What a student is taught: its rows and its task."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Source
-from limbeck.console import megabytes, progress_bar, say
 from limbeck.data import Columns, Splits, load_splits
 from limbeck.data.records import USUAL
 from limbeck.data.sources import open_source
-from limbeck.distillation.answers import Answers, answers_file, answers_shape, teacher_answers
-from limbeck.distillation.layer_maps import LayerMap
-from limbeck.distillation.wanted import Weights
-from limbeck.engines import compute_logits
-from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import DataError
-from limbeck.measure.contest import Standing
-from limbeck.nn.model import TextModel
-from limbeck.predictor import labelled_logits
 from limbeck.recipes.augmented_files import is_augmented
 from limbeck.recipes.training_choices import task_of
-from limbeck.tasks import AnyTask, Embed, Logits, make_task
-from limbeck.training.prepare import Prepared, TokenizedSplit
-from limbeck.training.processes import join
+from limbeck.tasks import AnyTask, Embed, make_task
+from limbeck.training.prepare import Prepared
 
 Scores = dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """What a student was taught and by whom, for the manifest.
-
-    `start`, `started_from` and `states_kept` say what the student began as: see `Student`; `pruned` what stayed of each
-    layer, and `vocabulary` what was cut, as records. `retention` is its metric in percent of the teacher's, of each
-    split where that is above 0; `standings` set it beside the teacher and others on test. It also learnt from
-    `unlabelled_rows`.
-    """
-
-    teacher: str
-    teacher_sha256: str
-    teacher_parameters: int
-    teacher_scores: Scores
-    objective: Weights
-    temperature: float
-    layer_map: LayerMap
-    shape: str
-    start: str
-    started_from: tuple[int, ...]
-    pruned: dict[str, Any] | None
-    states_kept: float | None
-    vocabulary: dict[str, Any] | None
-    retention: dict[str, float]
-    standings: list[Standing]
-    unlabelled_rows: int
-
-    def with_student(self, metric: str, scores: Scores) -> Taught:
-        """With the retention of a student that scores this."""
-        pairs = {split: (scores[split][metric], values[metric]) for split, values in self.teacher_scores.items()}
-        return replace(self, retention={s: 100 * ours / theirs for s, (ours, theirs) in pairs.items() if theirs > 0})
-
-    def record(self) -> dict[str, Any]:
-        """As it stands in the manifest, which has lists and no tuples."""
-        lists = {"layer_map": [list(pair) for pair in self.layer_map], "started_from": list(self.started_from)}
-        return asdict(self) | lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,47 +76,3 @@ def student_task(bundle: Bundle, splits: Splits) -> AnyTask:
     if isinstance(task, Embed):
         return task_of(splits, task.normalized)
     return make_task(task.name, task.labels)
-
-
-def weights_sha256(bundle: Bundle) -> str:
-    """One hash of all files that the teacher's answers depend on."""
-    files = sorted((name, sha) for name, sha in bundle.manifest.files.items() if not name.startswith("onnx/"))
-    return hashlib.sha256(repr(files).encode()).hexdigest()
-
-
-def judged_teacher(bundle: Bundle, model: TextModel, task: AnyTask, read: Read) -> tuple[Scores, NDArray[np.float64]]:
-    """What the teacher scores on the rows that judge the student, and what each test row says of it."""
-    judge = task if isinstance(task, Embed) else bundle.manifest.task
-    engine, prepared = TorchEngine(model), read.prepared
-
-    def logits(split: TokenizedSplit) -> Logits:
-        found = compute_logits(engine.run, split.rows, pad_id=read.pad_id, max_tokens=prepared.max_tokens)
-        return labelled_logits(judge, split.rows, found)
-
-    dev, test = logits(prepared.dev), logits(prepared.test)
-    scores = {"dev": judge.scores(dev, prepared.dev.targets), "test": judge.scores(test, prepared.test.targets)}
-    return scores, judge.evidence(test, prepared.test.targets)
-
-
-def kept_answers(bundle: Bundle, model: TextModel, task: AnyTask, read: Read, *, mean: float, scale: float) -> Answers:
-    """The teacher's answers to the training rows, computed once on each machine; says how large they are before."""
-    processes, rows = join(), read.learnt.train.rows
-    shape = answers_shape(model, task, rows)
-    path = answers_file(bundle.manifest, rows, mean=mean, scale=scale)
-    size = megabytes(int(np.prod(shape, dtype=np.int64)) * np.dtype(np.float16).itemsize)
-    shown = " x ".join(f"{n:,}" for n in shape)
-    with processes.first_on_each_machine():
-        found = "found at" if path.is_file() else "to be kept at"
-        say(f"  the teacher's answers to the training rows, {shown} in half precision, {size}: {found} {path}")
-        with progress_bar("texts", len(rows)) as update:
-            done = 0
-
-            def on_batch(count: int) -> None:
-                nonlocal done
-                done += count
-                update(done, "answered by the teacher")
-
-            model.to(processes.device)
-            return teacher_answers(
-                path, model, rows, shape, pad_id=read.pad_id, mean=mean, scale=scale, on_batch=on_batch
-            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,16 +10,17 @@ import torch
 from limbeck.bundle import Bundle
 from limbeck.console import notes, say, stage
 from limbeck.errors import LimbeckError
-from limbeck.measure.contest import Entrant
+from limbeck.measure.contest import Entrant, Standing, standings
 from limbeck.nn.model import TextModel, load_model, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.baseline import word_baseline
 from limbeck.recipes.pruned import Pruning
 from limbeck.recipes.student import asked_student, begun_student
+from limbeck.recipes.teachers import Judged, Teacher
 from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.recipes.trimmed import Both, trimmed_student
-from limbeck.report.worth import ALONE
+from limbeck.report.worth import ALONE, STUDENT, TEACHER, compiled_variants, worth_lines
 from limbeck.tasks import AnyTask, Classify
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
@@ -73,6 +74,18 @@ def rivals(
     if isinstance(task, Classify):
         with stage("A classifier of words"):
             found.append(join().on_first(lambda: word_baseline(prepared, task)))
+    return found
+
+
+def placed(
+    teachers: Sequence[Teacher], judged: Judged, student: Entrant, others: list[Entrant], task: AnyTask
+) -> list[Standing]:
+    """Teachers, student and `others` side by side; says how they stand."""
+    parameters = sum(teacher.bundle.manifest.model.parameters for teacher in teachers)
+    compiled = compiled_variants(teachers[0].bundle.manifest) if len(teachers) == 1 else {}
+    entrants = [Entrant(TEACHER, judged.evidence, parameters, compiled), student, *others]
+    found = standings(entrants, task.metric_of, compared_with=STUDENT)
+    notes(worth_lines(found, task.metric))
     return found
 
 

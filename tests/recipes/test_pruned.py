@@ -31,7 +31,9 @@ def distill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distill:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
 
-    def run(teacher: Path, data: Path, student: str = "pruned-2x", out: str = "student", **arguments: Any) -> Bundle:
+    def run(
+        teacher: Path, data: Path, student: str | None = "pruned-2x", out: str = "student", **arguments: Any
+    ) -> Bundle:
         settings = {**FAST, "compare": False, **arguments}
         return limbeck.distill(teacher, str(data), student=student, out=tmp_path / out, **settings)
 
@@ -129,12 +131,18 @@ def test_every_task(
     assert fp32.max_abs_logit < 1e-3
 
 
+def test_a_target_is_a_pruned_student(classify_bundle: Path, reviews_csv: Path, distill: Distill) -> None:
+    bundle = distill(classify_bundle, reviews_csv, None, target_speedup=1.5, epochs=1)
+    assert bundle.manifest.arguments["distill"]["student"] == "pruned-1.5x"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"student": "pruned"}, "expected how many times as fast, as pruned-2x"),
         ({"student": "pruned-1x"}, "expected a speed-up above 1"),
         ({"student": "pruned-90x"}, r"at most \d+\.\d times as fast at \d+ tokens"),
+        ({"target_speedup": 2.0}, "--target-speedup 2: means a pruned teacher; leave --student pruned-2x out"),
         ({"start": "svd"}, "--start svd: --student pruned-2x begins as its teacher"),
         ({"general": "texts.txt"}, "--general texts.txt: --student pruned-2x begins as its teacher"),
         ({"objective": "attention=1"}, "compares head with head, and the student has 2, its teacher 4"),

@@ -20,7 +20,7 @@ from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
-from limbeck.recipes.pruned import check_alone, chosen_pruning, timed_record
+from limbeck.recipes.pruned import check_alone, chosen_pruning, named_student, timed_record
 from limbeck.recipes.student import asked_student, begun_student, student_lines
 from limbeck.recipes.taught import columns_of, read_rows, student_task
 from limbeck.recipes.teachers import judge_teachers, open_teachers, teacher_lines
@@ -39,7 +39,8 @@ from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
 from limbeck.training.processes import join
 
-WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
+# Arguments that change no weight; what --target-speedup asks for is in the student's name.
+WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track", "target_speedup")
 
 
 @together
@@ -51,6 +52,7 @@ def distill(
     with_teacher: Sequence[str] = (),
     teacher_variant: str | None = None,
     student: str | None = None,
+    target_speedup: float | None = None,
     start: str | None = None,
     trim_vocabulary: bool = False,
     objective: str = "default",
@@ -108,6 +110,8 @@ def distill(
         The student's shape: L3 (so many of the teacher's layers), tinybert-4, tinybert-6, or layers x width as 3x384,
         with heads and feed-forward as 3x384x12x1536. Or pruned-2x: the teacher without its least important heads and
         feed-forward units, until 2 times as fast. Needed unless START is a base.
+    target_speedup
+        Instead of STUDENT: remove heads and units until the teacher is so many times as fast; 2 is pruned-2x.
     start
         What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
         narrowed; for a narrower one), random, or a base with the teacher's vocabulary (a hub id, a folder, or
@@ -189,6 +193,7 @@ def distill(
     check_tracker(track)
     out, teacher = Path(out), str(teacher)
     unlabelled, with_teacher = list(map(str, unlabelled)), list(map(str, with_teacher))
+    student = named_student(student, target_speedup)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
     inside, second = in_two(weights, layers_first)

@@ -68,6 +68,15 @@ class Pruning:
         )
 
 
+def named_student(student: str | None, target_speedup: float | None) -> str | None:
+    """The student's name; a target of 2 says `pruned-2x`. Raises `UsageError` where both are given."""
+    if target_speedup is None:
+        return student
+    if student is not None:
+        raise UsageError(f"--target-speedup {target_speedup:g}: means a pruned teacher; leave --student {student} out")
+    return f"pruned-{target_speedup:g}x"
+
+
 def check_alone(student: str | None, start: str | None, general: str | None) -> None:
     """Raises `UsageError` for a pruned student that is to begin as something else than its teacher."""
     if student is None or parse_speedup(student) is None:

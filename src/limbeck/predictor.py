@@ -184,11 +184,16 @@ def _merge_units(tokens: Sequence[Tokens], logits: Logits) -> Logits:
     """Logits of the units of whole texts, each from the window in which it has most context on its shorter side."""
     spans = unit_spans(tokens)
     merged = np.full((len(spans), max(map(len, spans)), logits.shape[2]), -np.inf, dtype=np.float32)
+    rows = np.array([t.row for t in tokens])
+    text = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0)
+    alone = np.bincount(text)[text] == 1  # the units of a window alone are those of its text, in order
+    units = min(merged.shape[1], logits.shape[1])
+    merged[text[alone], :units] = logits[alone, :units]
     context = np.full(merged.shape[:2], -1, dtype=np.int32)
-    text = {row: number for number, row in enumerate(dict.fromkeys(t.row for t in tokens))}
-    for t, found in zip(tokens, logits, strict=True):
+    for window in np.flatnonzero(~alone).tolist():
+        t, row, found = tokens[window], text[window], logits[window]
         if t.units is not None:
-            row, numbers = text[t.row], t.units.numbers
+            numbers = t.units.numbers
             here = np.minimum(t.units.positions, len(t) - 1 - t.units.positions)
             better = here > context[row, numbers]
             context[row, numbers[better]] = here[better]

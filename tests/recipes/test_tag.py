@@ -99,6 +99,25 @@ def test_each_word_is_taken_from_the_window_with_most_context(tagger: Path) -> N
     assert [taken.index(number) for number in range(1, windows)] == pytest.approx([26.5, 49.5], abs=1)
 
 
+def test_windows_of_texts_are_merged_as_if_each_text_were_alone(tagger: Path) -> None:
+    predictor = limbeck.load(tagger, threads=1)
+    texts = ["a good film", " ".join(["film"] * 70), "", "bad"]
+    tokens = tokenize(predictor.tokenizer, predictor.task, texts, None, max_tokens=32)
+    random = np.random.default_rng(0)
+    logits = np.full((len(tokens), 30, 5), -np.inf, dtype=np.float32)
+    for found, window in zip(logits, tokens, strict=True):
+        assert window.units is not None
+        found[: len(window.units.numbers)] = random.normal(size=(len(window.units.numbers), 5))
+    merged = merge_windows(predictor.task, tokens, logits)
+    assert merged.shape == (4, 70, 5)
+    for row in range(len(texts)):
+        own = [i for i, window in enumerate(tokens) if window.row == row]
+        alone = merge_windows(predictor.task, [tokens[i] for i in own], logits[own])[0]
+        width = int(np.isfinite(alone[:, 0]).sum())
+        np.testing.assert_array_equal(merged[row, :width], alone[:width])
+        assert (merged[row, width:] == -np.inf).all()
+
+
 def test_plain_transformers_and_onnxruntime_read_the_bundle(tagger: Path) -> None:
     manifest = read_bundle(tagger).manifest
     task = manifest.task

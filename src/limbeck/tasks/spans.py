@@ -36,15 +36,18 @@ def best_spans(logits: NDArray[np.float32], *, longest: int, most: int = N_BEST)
     A span's score is the sum of both logits less those of unit 0, which stands for no answer (Devlin et al. 2019);
     -inf marks units that a row has not.
     """
-    rows, units = logits.shape[0], logits.shape[1] - 1
+    rows = len(logits)
     found = Candidates(
         np.full((rows, most), -np.inf, np.float32), np.zeros((rows, most), np.int64), np.zeros((rows, most), np.int64)
     )
-    step = max(1, _CHUNK // (units + 1))
-    for begin in range(0, rows if units else 0, step):
-        chunk = slice(begin, begin + step)
-        start, end = (logits[chunk, 1:, side] - logits[chunk, :1, side] for side in (0, 1))
-        scores, first, last = _best_of(start, end, min(longest, units), most)
+    units = np.isfinite(logits[:, 1:, 0]).sum(axis=1)
+    order = np.argsort(units, kind="stable")[np.count_nonzero(units == 0) :]
+    while len(order):  # the longest contexts first, with others that are nearly as long
+        width = int(units[order[-1]])
+        step = max(1, _CHUNK // width)
+        chunk, order = order[-step:], order[:-step]
+        start, end = (logits[chunk, 1 : 1 + width, side] - logits[chunk, :1, side] for side in (0, 1))
+        scores, first, last = _best_of(start, end, min(longest, width), most)
         there = np.isfinite(scores)
         filled = scores.shape[1]
         found.scores[chunk, :filled] = scores

@@ -38,7 +38,7 @@ from limbeck.training.processes import join
 
 MAX_TOKENS = 128  # as Jiao et al. 2020
 GENERAL_OBJECTIVE = "embeddings=1,hidden=1,attention=1"
-GENERAL_RATE = 1e-4  # as Jiao et al. 2020 too
+GENERAL_RATE = 1e-4  # that of narrow encoders: before the task there is no other to go by
 _NO_HEAD = Embed("pairs", normalized=False)  # what reads a text and gives a vector has none
 
 

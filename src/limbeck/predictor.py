@@ -171,17 +171,18 @@ def merge_windows(task: AnyTask, tokens: Sequence[Tokens], logits: Logits) -> Lo
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     if len(starts) == len(rows):
         return logits
-    if isinstance(task, Tag):
-        return _merge_units(tokens, logits)
-    if isinstance(task, Answer):  # each window is measured by its own unit 0, which stands for no answer in it
-        return _merge_units(tokens, logits - logits[:, :1])
+    if isinstance(task, Tag | Answer):
+        return _merge_units(task, tokens, logits)
     weights = np.array([len(t) for t in tokens], dtype=np.float32)
     ends = [*starts[1:], len(rows)]
     return np.stack([task.merge(logits[a:b], weights[a:b]) for a, b in zip(starts, ends, strict=True)])
 
 
-def _merge_units(tokens: Sequence[Tokens], logits: Logits) -> Logits:
-    """Logits of the units of whole texts, each from the window in which it has most context on its shorter side."""
+def _merge_units(task: Tag | Answer, tokens: Sequence[Tokens], logits: Logits) -> Logits:
+    """Logits of the units of whole texts, each from the window in which it has most context on its shorter side.
+
+    For answers each of several windows is measured by its own unit 0, which stands for no answer in it.
+    """
     spans = unit_spans(tokens)
     merged = np.full((len(spans), max(map(len, spans)), logits.shape[2]), -np.inf, dtype=np.float32)
     rows = np.array([t.row for t in tokens])
@@ -189,15 +190,17 @@ def _merge_units(tokens: Sequence[Tokens], logits: Logits) -> Logits:
     alone = np.bincount(text)[text] == 1  # the units of a window alone are those of its text, in order
     units = min(merged.shape[1], logits.shape[1])
     merged[text[alone], :units] = logits[alone, :units]
-    context = np.full(merged.shape[:2], -1, dtype=np.int32)
+    contexts: dict[int, NDArray[np.int64]] = {}
     for window in np.flatnonzero(~alone).tolist():
         t, row, found = tokens[window], text[window], logits[window]
         if t.units is not None:
             numbers = t.units.numbers
             here = np.minimum(t.units.positions, len(t) - 1 - t.units.positions)
-            better = here > context[row, numbers]
-            context[row, numbers[better]] = here[better]
-            merged[row, numbers[better]] = found[: len(numbers)][better]
+            context = contexts.setdefault(row, np.full(len(spans[row]), -1))
+            better = here > context[numbers]
+            context[numbers[better]] = here[better]
+            none = found[0] if isinstance(task, Answer) else 0
+            merged[row, numbers[better]] = found[: len(numbers)][better] - none
     return merged
 
 

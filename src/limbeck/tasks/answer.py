@@ -98,10 +98,10 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="name"):
         given, likely = self.given(found).tolist(), self.probabilities(found.scores)[:, : 1 + SHOWN].tolist()
         starts, ends = _characters(spans, found.first[:, :SHOWN], found.last[:, :SHOWN])
         results = []
-        for row, (context, reading) in enumerate(zip(contexts, readings, strict=True)):
-            nothing, *scores = likely[row]
-            shown = [_found(context, *span) for span in zip(starts[row], ends[row], scores, strict=True) if span[2] > 0]
-            results.append(_answered([span for span in shown if span.text], given[row], nothing, reading))
+        for row in zip(contexts, readings, given, likely, starts, ends, strict=True):
+            context, reading, answered, (nothing, *scores), begin, stop = row
+            shown = [_found(context, a, b, score) for a, b, score in zip(begin, stop, scores, strict=True) if score > 0]
+            results.append(_answered([span for span in shown if span.text], answered, nothing, reading))
         return results
 
     def probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:

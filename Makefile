@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -53,3 +53,6 @@ bench-ablation: $(VENV)/installed
 
 bench-augmentation: $(VENV)/installed
 	$(BIN)/python benchmarks/augmentation.py $(DATA)
+
+bench-kept: $(VENV)/installed
+	$(BIN)/python benchmarks/kept_teacher.py $(BUNDLE) $(DATA)

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.distillation.answers import Answers
 from limbeck.distillation.basis import Basis
-from limbeck.distillation.layer_maps import uniform
+from limbeck.distillation.kept import Kept, keep
+from limbeck.distillation.kept_states import KeptStates, StatesEngine, compared_states, state_widths
+from limbeck.distillation.layer_maps import LayerMap, uniform
 from limbeck.distillation.lesson import Lesson, relation_heads
 from limbeck.distillation.shapes import parse_shape, shape_of
 from limbeck.distillation.students import new_student
-from limbeck.distillation.wanted import NAMES, PRESETS, Weights, parse_objective
+from limbeck.distillation.wanted import NAMES, OF_ENDS, OF_LAYERS, PRESETS, Weights, parse_objective
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, new_model
 from limbeck.tasks import Classify
@@ -38,7 +39,12 @@ def gradients(tiny_base: Path) -> Gradients:
     """The loss of a step, and its gradients, of a student that is half as wide as its teacher."""
 
     def compute(
-        weights: Weights, *, budget: int = 8192, same: bool = False, labelled: NDArray[np.bool_] | None = None
+        weights: Weights,
+        *,
+        budget: int = 8192,
+        same: bool = False,
+        labelled: NDArray[np.bool_] | None = None,
+        keep_in: Path | None = None,
     ) -> tuple[float, dict[str, Tensor]]:
         torch.manual_seed(0)
         teacher = new_model(str(tiny_base), TASK, dropout=0.0)
@@ -46,6 +52,7 @@ def gradients(tiny_base: Path) -> Gradients:
         student: TextModel = new_student(teacher, TASK, shape, "layers" if same else "random", dropout=0.0).model
         rows = [tokens(4 + 3 * row, row) for row in range(ROWS)]
         answers = _answers(teacher, rows)
+        layer_map = uniform(shape.layers, 2)
         lesson = Lesson(
             teacher,
             student,
@@ -53,10 +60,11 @@ def gradients(tiny_base: Path) -> Gradients:
             weights,
             hard=row_loss(TASK),
             temperature=2.0,
-            layer_map=uniform(shape.layers, 2),
+            layer_map=layer_map,
             answers=[answers],
             labelled=labelled if labelled is not None else np.ones(ROWS, dtype=np.bool_),
             device=CPU,
+            states=_states(teacher, rows, weights, layer_map, keep_in) if keep_in else None,
         )
         objective = Objective(row_loss(TASK), lesson=lesson, whole_batch=lesson.whole_batch)
         targets = torch.tensor([0, 1, 0, 1, 0, 1])
@@ -68,13 +76,22 @@ def gradients(tiny_base: Path) -> Gradients:
     return compute
 
 
-def _answers(teacher: TextModel, rows: list[Tokens]) -> Answers:
+def _answers(teacher: TextModel, rows: list[Tokens]) -> Kept:
     logits = []
     for row in rows:
         arrays = pad([row], pad_id=0, length=len(row))
         with torch.no_grad():
             logits.append(teacher.eval()(**{name: torch.from_numpy(a) for name, a in arrays.items()})[0].numpy())
-    return np.stack(logits).astype(np.float16)
+    return Kept(np.stack(logits).astype(np.float16))
+
+
+def _states(teacher: TextModel, rows: list[Tokens], weights: Weights, pairs: LayerMap, folder: Path) -> KeptStates:
+    names = compared_states(weights, pairs, 2)
+    widths, engine = state_widths(teacher, names), StatesEngine(teacher, names)
+    kept = keep(
+        folder / "states.npy", lambda: engine, rows, sum(widths), of_tokens=True, pad_id=0, on_batch=lambda rows: None
+    )
+    return KeptStates(kept, names, widths, 2)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("directions", "patient", "samples", "contrastive")])
@@ -94,6 +111,21 @@ def test_a_copy_of_the_teacher_has_nothing_to_learn(gradients: Gradients, name: 
     loss, found = gradients({name: 1.0}, same=True)
     assert loss == pytest.approx(0, abs=1e-5)  # but for the half precision of the answers
     assert not [parameter for parameter in found if "projections" in parameter]
+
+
+@pytest.mark.parametrize("name", [n for n in (*OF_LAYERS, *OF_ENDS) if n not in ("directions", "patient")])
+def test_kept_states_teach_what_computed_ones_do(gradients: Gradients, name: str, tmp_path: Path) -> None:
+    loss, wanted = gradients({name: 1.0})
+    kept, found = gradients({name: 1.0}, keep_in=tmp_path)
+    assert loss > 0
+    assert kept == pytest.approx(loss, rel=1e-3)
+    for parameter, gradient in wanted.items():
+        torch.testing.assert_close(found[parameter], gradient, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", [*OF_LAYERS, *OF_ENDS])
+def test_kept_states_of_a_copy_are_its_own(gradients: Gradients, name: str, tmp_path: Path) -> None:
+    assert gradients({name: 1.0}, same=True, keep_in=tmp_path)[0] == pytest.approx(0, abs=1e-5)
 
 
 def test_weights_weigh(gradients: Gradients) -> None:

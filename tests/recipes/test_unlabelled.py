@@ -104,9 +104,10 @@ def test_rows_without_labels_are_learnt_in_every_task(
     assert (ours.source.rows, ours.source.sha256) == (theirs.source.rows, theirs.source.sha256)
     assert ours.training["label_counts"] == theirs.training["label_counts"]
     known = theirs.source.rows["train"]
-    (kept,) = cache.iterdir()
+    (kept,) = cache.glob("answers-*")
     answers = np.load(kept).astype(np.float32)
-    assert len(answers) == (known + MORE) * (2 if "embed" in (kind, said.get("task")) else 1)
+    texts = (known + MORE) * (2 if "embed" in (kind, said.get("task")) else 1)
+    assert len(answers) > texts if kind in ("tag", "answer") else len(answers) == texts  # those are of tokens
     assert np.isfinite(answers).all()
     assert ours.training["fit"]["steps"] == -(-(known + MORE) // 8)
     # And `compress` finds the rows again, with the columns that the teacher was told.
@@ -117,9 +118,9 @@ def test_numbers_keep_the_scale_of_the_labelled_rows(
     regress_bundle: Path, regress_csv: Path, distill: Distill, cache: Path, tmp_path: Path
 ) -> None:
     distill(regress_bundle, regress_csv, out="alone")
-    (without,) = cache.iterdir()
+    (without,) = cache.glob("answers-*")
     distill(regress_bundle, regress_csv, without_labels(tmp_path, "regress"))
-    (more,) = set(cache.iterdir()) - {without}
+    (more,) = set(cache.glob("answers-*")) - {without}
     assert np.load(more)[:128] == pytest.approx(np.load(without), abs=1e-2)
 
 

@@ -41,7 +41,9 @@ def fit_states(
         rows,
         torch.zeros(examples),
         objective=Objective(loss=no_loss, whole_batch=lesson.whole_batch, lesson=lesson),
-        evaluate=lambda judged, chosen: -mean_loss(judged, held_out, lesson, plan.budget_tokens, pad_id, chosen),
+        evaluate=lambda judged, chosen: (
+            -mean_loss(judged, held_out, lesson.on_other_rows(), plan.budget_tokens, pad_id, chosen)
+        ),
         plan=plan,
         pad_id=pad_id,
         folder=folder,

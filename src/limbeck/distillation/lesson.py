@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limbeck.distillation import objectives as o
-from limbeck.distillation.answers import Answers
 from limbeck.distillation.basis import Basis
+from limbeck.distillation.kept import Kept
+from limbeck.distillation.kept_states import KeptStates
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.states import States, captured
 from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
@@ -49,11 +51,12 @@ class Read:
 class Lesson:
     """A loss that sees the teacher: see `training.step.Lesson`.
 
-    `answers` are those of each teacher to the training rows, empty where no objective is of them; `labelled` `[rows]`
-    says which of the rows have a label, None that all have one: only those count for `hard`. The projections that
-    hidden states of another width need are put into the student, as `model.projections`, to be trained with it; where
-    it began as its teacher narrowed, they begin as the `basis`, random otherwise. `teacher_ids` are the teacher's ids
-    of the student's tokens where these are fewer.
+    `answers` are those of each teacher to the training rows, empty where no objective is of them; `states` those inside
+    the first one, computed in each step where they are not kept. `labelled` `[rows]` says which of the rows have a
+    label, None that all have one: only those count for `hard`. The projections that hidden states of another width need
+    are put into the student, as `model.projections`, to be trained with it; where it began as its teacher narrowed,
+    they begin as the `basis`, random otherwise. `teacher_ids` are the teacher's ids of the student's tokens where these
+    are fewer.
     """
 
     def __init__(
@@ -66,8 +69,9 @@ class Lesson:
         hard: RowLoss,
         temperature: float,
         layer_map: LayerMap,
-        answers: Sequence[Answers],
+        answers: Sequence[Kept],
         device: torch.device,
+        states: KeptStates | None = None,
         labelled: NDArray[np.bool_] | None = None,
         basis: Basis | None = None,
         teacher_ids: NDArray[np.int64] | None = None,
@@ -75,7 +79,7 @@ class Lesson:
         check_sizes(teacher, student, task, weights)
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.task, self.weights, self.hard = task, weights, hard
-        self.temperature, self.layer_map, self.answers = temperature, layer_map, answers
+        self.temperature, self.layer_map, self.answers, self.states = temperature, layer_map, answers, states
         self.labelled = None if labelled is None else torch.from_numpy(labelled)
         self.teacher_ids = None if teacher_ids is None else torch.from_numpy(teacher_ids).to(device)
         self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
@@ -94,6 +98,12 @@ class Lesson:
         """Whether a row's loss depends on the others."""
         return "samples" in self.weights or "contrastive" in self.weights
 
+    def on_other_rows(self) -> Lesson:
+        """The same for rows of which nothing is kept: only states can be compared."""
+        other = copy.copy(self)
+        other.answers, other.states = (), None
+        return other
+
     def __call__(
         self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]
     ) -> Tensor:
@@ -110,22 +120,25 @@ class Lesson:
 
     def _read(self, model: TextModel, inputs: dict[str, Tensor], targets: Tensor, indices: NDArray[np.int64]) -> Read:
         mask = inputs["attention_mask"]
-        answers = None
+        length, texts, answers = mask.shape[1], len(mask) // len(targets), None
         if self.answers:
-            texts = len(mask) // len(targets)
-            apart = len(self.answers[0]) // texts
-            rows = np.concatenate([indices + part * apart for part in range(texts)])
-            found = np.stack([one[rows] for one in self.answers]).astype(np.float32)
-            answers = torch.from_numpy(found).to(mask.device)
-            answers = answers[:, :, : mask.shape[1]] if answers.ndim == 4 else answers
+            found = [one.read(_rows(indices, texts, len(one)), length) for one in self.answers]
+            answers = torch.from_numpy(np.stack(found)).to(mask.device)
         if not self.inside:
             return Read(mask, targets, model(**inputs), answers, States(), States())
-        with captured(self.teacher) as theirs, torch.no_grad():
-            ids = inputs["input_ids"]
-            self.teacher(**inputs | {"input_ids": ids if self.teacher_ids is None else self.teacher_ids[ids]})
+        if self.states is not None:
+            theirs = self.states.read(_rows(indices, texts, len(self.states.kept)), length, mask.device)
+        else:
+            theirs = self._inside_teacher(inputs)
         with captured(model) as ours:
             logits = model(**inputs)
         return Read(mask, targets, logits, answers, ours, theirs)
+
+    def _inside_teacher(self, inputs: dict[str, Tensor]) -> States:
+        ids = inputs["input_ids"]
+        with captured(self.teacher) as states, torch.no_grad():
+            self.teacher(**inputs | {"input_ids": ids if self.teacher_ids is None else self.teacher_ids[ids]})
+        return states
 
     def _loss(self, name: str, model: TextModel, read: Read) -> Tensor:
         if name == "hard":
@@ -224,6 +237,11 @@ def relation_heads(student_width: int, teacher_width: int) -> int:
     """The most heads up to MOST_RELATION_HEADS that divide both widths."""
     both = math.gcd(student_width, teacher_width)
     return max(heads for heads in range(1, MOST_RELATION_HEADS + 1) if both % heads == 0)
+
+
+def _rows(indices: NDArray[np.int64], texts: int, kept: int) -> NDArray[np.int64]:
+    """The numbers of all texts of these examples, of so many that are kept: first all first ones, then the second."""
+    return np.concatenate([indices + part * (kept // texts) for part in range(texts)])
 
 
 def _projected(model: TextModel, name: str, states: Tensor) -> Tensor:

@@ -278,6 +278,7 @@ def distill(
     if inside:
         with stage("The layers first"):
             teach_layers(
+                teachers[0],
                 master,
                 made,
                 task,

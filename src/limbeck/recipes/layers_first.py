@@ -12,6 +12,8 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
+from limbeck.recipes.kept import kept_states
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.training_notes import training_bar
 from limbeck.recipes.trimmed import Both
 from limbeck.tasks import AnyTask
@@ -39,6 +41,7 @@ def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
 
 
 def teach_layers(
+    teacher: Teacher,
     master: TextModel,
     made: Student,
     task: AnyTask,
@@ -51,7 +54,7 @@ def teach_layers(
     folder: Path,
     fingerprint: str,
 ) -> None:
-    """Teach a student what is inside, judged by the dev rows' loss; goes on after a stop."""
+    """Teach a student what is inside its teacher, `master`, judged by the dev rows' loss; goes on after a stop."""
     lesson = Lesson(
         master,
         made.model,
@@ -62,6 +65,7 @@ def teach_layers(
         layer_map=layer_map,
         answers=(),
         device=join().device,
+        states=kept_states(teacher, master, both.theirs, weights, layer_map),
         basis=made.basis,
         teacher_ids=both.teacher_ids,
     )

@@ -12,7 +12,8 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
-from limbeck.recipes.teachers import Teacher, kept_answers
+from limbeck.recipes.kept import kept_answers, kept_states
+from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.trimmed import Both
 from limbeck.tasks import AnyTask
 from limbeck.training.prepare import standardise
@@ -61,6 +62,7 @@ def lesson_of(
         layer_map=layer_map,
         answers=answers,
         device=join().device,
+        states=kept_states(teachers[0], master, both.theirs, weights, layer_map),
         labelled=both.theirs.learnt.train.labelled,
         basis=made.basis,
         teacher_ids=both.teacher_ids,

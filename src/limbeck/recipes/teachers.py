@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Variant, read_bundle
-from limbeck.console import megabytes, progress_bar, say
-from limbeck.distillation.answers import Answers, answers_file, answers_shape, teacher_answers
 from limbeck.distillation.objectives import mean_of_teachers
 from limbeck.distillation.wanted import OF_ANSWERS, Weights
 from limbeck.engines import Engine, compute_logits
@@ -151,38 +148,8 @@ def _mean_logits(task: AnyTask, apart: Sequence[Logits]) -> Logits:
     return np.where(np.isneginf(apart[0]), apart[0], found)
 
 
-def kept_answers(
-    teachers: Sequence[Teacher], width: int, task: AnyTask, read: Read, *, mean: float, scale: float
-) -> list[Answers]:
-    """Each teacher's answers to the training rows, computed once on each machine; says how large they are before."""
-    return [_kept(teacher, width, task, read, mean, scale) for teacher in teachers]
-
-
-def _kept(teacher: Teacher, width: int, task: AnyTask, read: Read, mean: float, scale: float) -> Answers:
-    processes, rows = join(), read.learnt.train.rows
-    shape = answers_shape(width, task, rows)
-    by = onnxruntime.__version__ if teacher.variant is not None else torch.__version__
-    path = answers_file((teacher.sha256(), by, repr((mean, scale))), rows)
-    size = megabytes(int(np.prod(shape, dtype=np.int64)) * np.dtype(np.float16).itemsize)
-    shown = " x ".join(f"{n:,}" for n in shape)
-    with processes.first_on_each_machine():
-        found = "found at" if path.is_file() else "to be kept at"
-        say(f"  answers of {_name(teacher)} to the training rows, {shown} in half precision, {size}: {found} {path}")
-        with progress_bar("texts", len(rows)) as update:
-            done = 0
-
-            def on_batch(count: int) -> None:
-                nonlocal done
-                done += count
-                update(done, "answered by the teacher")
-
-            pad_id = read.pad_id
-            return teacher_answers(
-                path, teacher.engine, rows, shape, pad_id=pad_id, mean=mean, scale=scale, on_batch=on_batch
-            )
-
-
-def _name(teacher: Teacher) -> str:
+def name_of(teacher: Teacher) -> str:
+    """The teacher's folder, and the variant that answers."""
     return str(teacher.bundle.folder) + (f" ({teacher.variant.name})" if teacher.variant is not None else "")
 
 
@@ -190,8 +157,8 @@ def teacher_lines(teachers: Sequence[Teacher], judged: Judged, metric: str, weig
     """What each of several scores on test, and all together."""
     if len(teachers) > 1:
         scores = ", ".join(
-            f"{_name(t)} {own['test'][metric]:.4f}" for t, own in zip(teachers, judged.each, strict=True)
+            f"{name_of(t)} {own['test'][metric]:.4f}" for t, own in zip(teachers, judged.each, strict=True)
         )
         yield f"{metric} on test: {scores}; the mean of their probabilities {judged.scores['test'][metric]:.4f}"
         if inner := [name for name in weights if name not in (*OF_ANSWERS, "hard")]:
-            yield f"{', '.join(inner)}: learnt from {_name(teachers[0])} alone"
+            yield f"{', '.join(inner)}: learnt from {name_of(teachers[0])} alone"

@@ -18,7 +18,6 @@ import torch
 from common import show, texts_and_labels
 
 import limbeck
-from limbeck.distillation.kept import VALUE_BYTES, Kept, keep
 from limbeck.distillation.kept_states import KeptStates, StatesEngine, compared_states, state_widths
 from limbeck.distillation.layer_maps import uniform
 from limbeck.distillation.lesson import Lesson
@@ -31,6 +30,7 @@ from limbeck.nn.losses import row_loss
 from limbeck.nn.model import load_model
 from limbeck.predictor import tokenize
 from limbeck.text.batches import training_batches
+from limbeck.training.kept import VALUE_BYTES, Kept, keep
 from limbeck.training.optimizer import make_optimizer
 from limbeck.training.step import Objective, Stepper
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limbeck.distillation.basis import Basis
-from limbeck.distillation.kept import Kept, keep
 from limbeck.distillation.kept_states import KeptStates, StatesEngine, compared_states, state_widths
 from limbeck.distillation.layer_maps import LayerMap, uniform
 from limbeck.distillation.lesson import Lesson, relation_heads
@@ -21,6 +20,7 @@ from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, new_model
 from limbeck.tasks import Classify
 from limbeck.text import Tokens, pad
+from limbeck.training.kept import Kept, keep
 from limbeck.training.step import Objective, Stepper
 
 TASK = Classify(("negative", "positive"))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import limbeck
 from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
@@ -242,6 +244,32 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert (out / "model.safetensors").read_bytes() == unbroken
     told = [limbeck.load(folder, threads=1).predict(["a fine film"]) for folder in (out, classify_bundle)]
     assert told[0] == told[1]
+
+
+def test_what_frozen_layers_give_is_computed_once(
+    reviews_csv: Path,
+    fast: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def train(name: str, **changes: Any) -> dict[str, torch.Tensor]:
+        arguments = {k: v for k, v in fast.items() if k not in ("threads", "max_drop")} | {"train_last": 1} | changes
+        return load_file(limbeck.train(str(reviews_csv), out=tmp_path / name, **arguments).folder / "model.safetensors")
+
+    first = train("first")
+    assert len(list((tmp_path / "cache" / "limbeck" / "kept").glob("frozen-*"))) == 1
+    assert "above 1 frozen layers" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.training.kept._fill", never)
+        again, moved = train("again"), train("moved", adversarial="fgm")
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
+    base = load_file(Path(fast["base"]) / "model.safetensors")
+    for name in (name for name in base if "layer.0." in name or "embeddings" in name):
+        assert torch.equal(first[f"bert.{name}"], base[name])
+        assert torch.equal(moved[f"bert.{name}"], base[name])
 
 
 def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_stop(

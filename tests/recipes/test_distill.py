@@ -133,7 +133,7 @@ def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) ->
 
 def test_regress(regress_csv: Path, teacher: Teacher, distill: Distill, cache: Path) -> None:
     bundle = distill(teacher(regress_csv, batch=8), regress_csv, objective="soft=1", batch=8)
-    (kept,) = (cache / "limbeck" / "teachers").glob("answers-*")
+    (kept,) = (cache / "limbeck" / "kept").glob("answers-*")
     answers = np.load(kept)
     assert answers.dtype == np.float16
     assert answers.shape == (128, 1)
@@ -216,7 +216,7 @@ def test_several_teachers(
     distill(first, reviews_csv, "alone", objective="soft=1")
     settings = {"objective": "soft=1,logits=0.1,hidden=0.1", "with_teacher": [second]}
     bundle = distill(first, reviews_csv, **settings)
-    assert len(list((cache / "limbeck" / "teachers").glob("answers-*"))) == 2  # the first teacher's were there
+    assert len(list((cache / "limbeck" / "kept").glob("answers-*"))) == 2  # the first teacher's were there
     taught = bundle.manifest.training["distillation"]
     scores = {name: read_bundle(folder).manifest.scores for name, folder in (("1", first), ("2", second))}
     assert taught["with_teachers"] == {str(second): scores["2"]}
@@ -273,7 +273,7 @@ def test_a_compiled_variant_teaches(
     classify_bundle: Path, reviews_csv: Path, distill: Distill, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = distill(classify_bundle, reviews_csv, teacher_variant="onnx-int8", objective="soft=1,hard=1")
-    (kept,) = (cache / "limbeck" / "teachers").glob("answers-*")
+    (kept,) = (cache / "limbeck" / "kept").glob("answers-*")
     assert f"answers of {classify_bundle} (onnx-int8) to the training rows" in capsys.readouterr().err
     splits = load_splits(str(reviews_csv), Columns(), task="classify")
     rows = Tokenizer(classify_bundle / "tokenizer.json").encode(splits.train.texts, max_tokens=64)
@@ -306,7 +306,7 @@ def test_a_vocabulary_that_is_cut(
     whole = distill(taught_by, reviews_csv, "whole", **settings)
     small = distill(taught_by, reviews_csv, "small", trim_vocabulary=True, compare=family == "roberta", **settings)
     # The same tokens with other numbers: training, and the answers kept of the teacher, are the same.
-    assert len(list((cache / "limbeck" / "teachers").glob("answers-*"))) == 1
+    assert len(list((cache / "limbeck" / "kept").glob("answers-*"))) == 1
     assert small.manifest.training["fit"]["evaluations"] == whole.manifest.training["fit"]["evaluations"]
     cut = small.manifest.training["distillation"]["vocabulary"]
     assert whole.manifest.training["distillation"]["vocabulary"] is None
@@ -365,7 +365,7 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
         with pytest.raises(Stopped):
             distill(classify_bundle, reviews_csv, "broken", **settings)
     with monkeypatch.context() as patch:  # what the teacher answered is not computed again
-        patch.setattr("limbeck.distillation.kept._fill", None)
+        patch.setattr("limbeck.training.kept._fill", None)
         broken = distill(classify_bundle, reviews_csv, "broken", **settings)
     ours, theirs = (load_file(b.folder / "model.safetensors") for b in (broken, whole))
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
@@ -386,7 +386,7 @@ def test_states_that_the_disk_has_no_room_for_are_computed_at_each_step(
     assert "more than half of what is free" in capsys.readouterr().err
     assert not cache.exists()
     kept = distill(classify_bundle, reviews_csv, "kept", objective="relations=1", epochs=1)
-    assert len(list((cache / "limbeck" / "teachers").glob("states-*"))) == 1
+    assert len(list((cache / "limbeck" / "kept").glob("states-*"))) == 1
     losses = [b.manifest.training["fit"]["best"]["loss"] for b in (kept, computed)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 

@@ -46,7 +46,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache, empty; and training on one thread."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
-    return tmp_path / "cache" / "limbeck" / "teachers"
+    return tmp_path / "cache" / "limbeck" / "kept"
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limbeck.distillation.kept import Kept
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.states import States, captured
 from limbeck.distillation.wanted import OF_LAYERS, Weights
 from limbeck.engines.base import Arrays
 from limbeck.nn.model import TextModel
 from limbeck.nn.pruned import attention_width
+from limbeck.training.kept import Kept
 
 StateName = tuple[str, int]
 """The kind of a state, as `States` calls it, and its place there."""

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from limbeck.distillation import objectives as o
 from limbeck.distillation.basis import Basis
-from limbeck.distillation.kept import Kept
 from limbeck.distillation.kept_states import KeptStates
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.states import States, captured
@@ -26,6 +25,7 @@ from limbeck.nn.model import TextModel
 from limbeck.nn.pruned import attention_width, kept_heads
 from limbeck.nn.sentence import mean_pool
 from limbeck.tasks import AnyTask
+from limbeck.training.kept import Kept
 
 MOST_RELATION_HEADS = 48  # Wang et al. 2021 for encoders as wide as BERT-Base
 _EQUAL_WIDTHS = ("directions", "patient")

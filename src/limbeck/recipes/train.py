@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -15,6 +16,7 @@ from limbeck.nn.model import checkpoint_gradients, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.kept import keep_frozen
 from limbeck.recipes.sweep import Chosen, Setting, run_sweep, search_of
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
@@ -256,6 +258,9 @@ def train(
             lambda: prepare(splits, Tokenizer(file), new_task, max_tokens=max_tokens, limit=limit)
         )
         notes(data_lines(new_task, prepared))
+    if train_last is not None and not adversarial:  # those move the embeddings, which kept states do not feel
+        with stage("The frozen layers"):
+            prepared = replace(prepared, train=keep_frozen(model, prepared.train, pad_id))
 
     plan = Plan(
         epochs=epochs or default_epochs(len(splits.train), batch * accumulate, new_task.outputs),

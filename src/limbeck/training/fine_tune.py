@@ -130,6 +130,7 @@ def fit_rows(
         fingerprint=fingerprint,
         precision=precision,
         on_step=on_step,
+        below=prepared.train.below,
     )
 
 

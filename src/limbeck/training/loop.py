@@ -28,6 +28,7 @@ from limbeck.training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from limbeck.training.frozen import Below
 from limbeck.training.optimizer import linear_schedule, make_optimizer, parts_below_the_head, unfreeze_gradually
 from limbeck.training.processes import Processes, join
 from limbeck.training.step import Objective, Stepper
@@ -137,10 +138,12 @@ def fit(
     fingerprint: str,
     precision: Precision | None = None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    below: Below | None = None,
 ) -> Fit:
     """Train `model` in place and leave it with the weights of its best evaluation.
 
-    `rows` are the texts of the examples that `targets` are for, in the order that `Stepper` has them.
+    `rows` are the texts of the examples that `targets` are for, in the order that `Stepper` has them; `below` is what
+    frozen layers give for them, where that is kept.
 
     `evaluate` gives the dev metric of a model, higher is better: of this one, or under `plan.ema` of the moving average
     of its weights. Evaluated at the end of each epoch, and about every thousand steps within a long one. State is kept
@@ -165,6 +168,7 @@ def fit(
         pad_id=pad_id,
         device=device,
         processes=processes,
+        below=below,
     )
     place = processes.on_first(lambda: _resume(folder, fingerprint, trained))
     if place is None:

@@ -10,6 +10,8 @@ from torch import nn
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel
 
+_AFTER_LAYERS = ("pooler", "final_norm")
+
 
 def parameter_groups(model: TextModel, *, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
     """Trainable parameters in groups: decayed matrices apart from biases and norms, and one such pair for each depth.
@@ -66,8 +68,9 @@ def freeze(model: TextModel, *, embeddings: bool = False, train_last: int | None
         layers = encoder_layers(model)
         if not 0 <= train_last <= len(layers):
             raise UsageError(f"--train-last {train_last}: expected 0 to {len(layers)}, the layers of this encoder")
-        for layer in layers[: len(layers) - train_last]:
-            layer.requires_grad_(False)
+        encoder.requires_grad_(False)  # what layers share too, such as positions and the map behind the embeddings
+        for module in (*layers[len(layers) - train_last :], *after_layers(model)):
+            module.requires_grad_(True)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -88,6 +91,12 @@ def unfreeze_gradually(parts: list[list[nn.Parameter]], *, step: int, per_epoch:
     for index, part in enumerate(parts):
         for parameter in part:
             parameter.requires_grad_(index < turn)
+
+
+def after_layers(model: TextModel) -> list[nn.Module]:
+    """What the encoder has that reads its last layer."""
+    found = (getattr(model.encoder, name, None) for name in _AFTER_LAYERS)
+    return [module for module in found if module is not None]
 
 
 def encoder_layers(model: TextModel) -> list[nn.Module]:

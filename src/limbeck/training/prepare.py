@@ -22,6 +22,7 @@ from limbeck.text import (
     length_statistics,
     suggest_max_tokens,
 )
+from limbeck.training.frozen import Below
 
 READING_TOKENS = 384  # as the BERT paper reads contexts
 LENGTH_SAMPLE = 5_000  # rows whose lengths decide max_tokens
@@ -32,7 +33,7 @@ class TokenizedSplit:
     """Texts as token ids, one row or several windows a text, with one target a row, and where they came from.
 
     Rows of several `parts`, read apart, have all their first texts before all second ones. The last `unlabelled` of the
-    dataset have no label: their targets stand for none.
+    dataset have no label: their targets stand for none. `below` is what frozen layers give for the rows, if it is kept.
     """
 
     rows: list[Tokens]
@@ -40,6 +41,7 @@ class TokenizedSplit:
     dataset: Dataset
     parts: int = 1
     unlabelled: int = 0
+    below: Below | None = None
 
     @property
     def examples(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision, autocast
 from limbeck.text import Tokens, pad, padded_length, token_batches
 from limbeck.training.adversarial import Adversary, adversarial_backward
+from limbeck.training.frozen import Below
 from limbeck.training.processes import ALONE, Processes
 
 
@@ -63,7 +65,8 @@ class Stepper:
     """Takes the optimizer steps of one training over its rows.
 
     There is one target an example. An example of several texts has its first among the first rows, as many as there
-    are targets, its second among the next, and so on; the model's outputs keep that order.
+    are targets, its second among the next, and so on; the model's outputs keep that order. What is kept of frozen
+    layers, `below`, stands in for them.
     """
 
     def __init__(
@@ -77,10 +80,11 @@ class Stepper:
         pad_id: int,
         device: torch.device,
         processes: Processes = ALONE,
+        below: Below | None = None,
     ) -> None:
         self.model, self.rows, self.targets, self.objective = model, rows, targets, objective
         self.budget_tokens, self.pad_id, self.device = budget_tokens, pad_id, device
-        self.processes = processes
+        self.processes, self.below = processes, below
         apart = np.array([len(row) for row in rows]).reshape(-1, len(targets))
         self.lengths: list[int] = apart.max(axis=0).tolist()
         self.longest = max(self.lengths)
@@ -105,13 +109,14 @@ class Stepper:
         total = 0.0
         for chosen in self._pieces(indices):
             width = padded_length(max(self.lengths[i] for i in chosen), limit=self.longest)
-            texts = [self.rows[i] for part in range(0, len(self.rows), len(self.targets)) for i in part + chosen]
-            arrays = pad(texts, pad_id=self.pad_id, length=width)
+            texts = np.concatenate([part + chosen for part in range(0, len(self.rows), len(self.targets))])
+            arrays = pad([self.rows[i] for i in texts], pad_id=self.pad_id, length=width)
             inputs = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
             wanted = self.targets[torch.from_numpy(chosen)].to(self.device)
             if self.objective.corrupt is not None:
                 inputs, wanted = self.objective.corrupt(inputs, wanted)
-            total += self._backward(inputs, wanted, chosen, len(indices), precision)
+            with self.below.stands_in(self.model, texts, width) if self.below else nullcontext():
+                total += self._backward(inputs, wanted, chosen, len(indices), precision)
         return total
 
     def _pieces(self, indices: NDArray[np.int64]) -> list[NDArray[np.int64]]:

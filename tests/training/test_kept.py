@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from limbeck.distillation.kept import Kept, keep, kept_file
 from limbeck.engines.base import Arrays
 from limbeck.errors import CheckFailed
 from limbeck.text import Tokens
+from limbeck.training.kept import Kept, keep, kept_file
 
 LENGTHS = (3, 7, 5)
 ROWS = [Tokens(row, np.arange(n, dtype=np.int32) + 10 * row, np.zeros(n, np.int8)) for row, n in enumerate(LENGTHS)]

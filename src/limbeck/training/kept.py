@@ -47,7 +47,7 @@ def kept_file(what: str, made_by: Sequence[str], rows: Sequence[Tokens]) -> Path
         digest.update(len(row).to_bytes(4, "little"))
         digest.update(np.ascontiguousarray(row.input_ids).tobytes())
         digest.update(np.ascontiguousarray(row.token_type_ids).tobytes())
-    return user_cache() / "teachers" / f"{what}-{digest.hexdigest()}.npy"
+    return user_cache() / "kept" / f"{what}-{digest.hexdigest()}.npy"
 
 
 def kept_shape(rows: Sequence[Tokens], width: int, *, of_tokens: bool) -> tuple[int, int]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import torch
 
-from limbeck.bundle import Bundle, Model
+from limbeck.bundle import Bundle
 from limbeck.console import notes, stage
 from limbeck.data import Columns
 from limbeck.distillation.wanted import parse_objective
@@ -17,26 +18,25 @@ from limbeck.measure.contest import Entrant
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.begun import begin, read_together
 from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
-from limbeck.recipes.pruned import check_alone, chosen_pruning, named_student, timed_record
-from limbeck.recipes.student import asked_student, begun_student, student_lines
+from limbeck.recipes.pruned import check_alone, named_student
+from limbeck.recipes.student import asked_student
 from limbeck.recipes.taught import columns_of, read_rows, student_task
-from limbeck.recipes.teachers import judge_teachers, open_teachers, teacher_lines
+from limbeck.recipes.teachers import open_teachers
 from limbeck.recipes.teaching_record import taught_by
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
-from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
-from limbeck.recipes.trimmed import read_by_both, trimmed_student
+from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.recipes.unlabelled import read_unlabelled
 from limbeck.recipes.worth import placed, rivals
 from limbeck.report.worth import STUDENT
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
-from limbeck.training.optimizer import freeze
 from limbeck.training.processes import join
 
 # Arguments that change no weight; what --target-speedup asks for is in the student's name.
@@ -217,9 +217,9 @@ def distill(
 
     # The default counts cores and cannot see a container's quota.
     torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
-    task, head = student_task(bundle, splits), bundle.manifest.model.pooling
+    task, described = student_task(bundle, splits), bundle.manifest.model
     torch.manual_seed(seed)
-    master = load_model(bundle.folder, task, pooling=head)
+    master = load_model(bundle.folder, task, pooling=described.pooling)
     teachers = (replace(teachers[0], model=master), *teachers[1:])
     plan = Plan(
         epochs=epochs or default_epochs(len(splits.train) + len(bare.texts), batch * accumulate, task.outputs),
@@ -234,10 +234,10 @@ def distill(
         checkpoint_seconds=checkpoint_seconds,
         seed=seed,
     )
-    begin = start
+    beginning = start
     if general is not None:
         with stage("The general student"):
-            begin = general_student(
+            beginning = general_student(
                 bundle,
                 general,
                 out=out.with_name(f"{out.name}-general"),
@@ -251,30 +251,17 @@ def distill(
                 overwrite=overwrite,
             )
         torch.manual_seed(seed)
-    asked = asked_student(begin, student, bundle, master, task, dropout)
+    asked = asked_student(beginning, student, bundle, master, task, dropout)
     plan = replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size))
     pairs = layer_map_of(layer_map, weights, asked.shape, master)
-    work, reads = out.parent / f".{out.name}.training", asked.made.model if asked.made else master
-    with stage("Tokenising"):
-        both = processes.on_first(
-            lambda: read_by_both(bundle, reads, splits, bare, task, work / "bundle", trim=trim_vocabulary)
-        )
-        prepared, learnt, pad_id = both.ours.prepared, both.ours.learnt, both.ours.pad_id
-        notes(data_lines(task, learnt))
-    pruning = processes.on_first(
-        lambda: chosen_pruning(student, master, task, both.theirs.prepared, both.theirs.pad_id)
+    work = out.parent / f".{out.name}.training"
+    both = read_together(bundle, asked, master, splits, bare, task, work / "bundle", trim=trim_vocabulary)
+    begun = begin(
+        *(teachers, master, task, asked, student, both, weights, pairs),
+        dropout=dropout,
+        freeze_embeddings=freeze_embeddings,
     )
-    with stage("The teacher"):
-        made = begun_student(asked, master, task, both.theirs, pruning=pruning, dropout=dropout)
-        pruned = processes.on_first(
-            lambda: timed_record(pruning, master, made, both.theirs.prepared, bundle.manifest.model)
-        )
-        vocabulary = trimmed_student(made.model, task, both)
-        freeze(made.model, embeddings=freeze_embeddings)
-        judged = processes.on_first(lambda: judge_teachers(teachers, task, both.theirs))
-        notes(teacher_lines(teachers, judged, task.metric, weights))
-        notes(student_lines(made, weights, pairs))
-        notes(vocabulary.lines() if vocabulary else ())
+    made, prepared, learnt = begun.made, both.ours.prepared, both.ours.learnt
     if inside:
         with stage("The layers first"):
             teach_layers(
@@ -303,7 +290,7 @@ def distill(
             task,
             learnt,
             plan,
-            pad_id=pad_id,
+            pad_id=both.ours.pad_id,
             precision=precision,
             folder=work,
             fingerprint=mark,
@@ -324,7 +311,7 @@ def distill(
             task,
             both,
             replace(plan, epochs=alone),
-            pruning=pruning,
+            pruning=begun.pruning,
             dropout=dropout,
             freeze_embeddings=freeze_embeddings,
             precision=tuned.fit.precision.precision,
@@ -333,27 +320,23 @@ def distill(
         )
     taught = taught_by(
         teachers,
-        judged,
-        made,
+        begun,
         tuned,
         objective=weights,
         temperature=temperature,
         layer_map=pairs,
-        pruned=pruned,
-        vocabulary=vocabulary,
-        standings=placed(teachers, judged, pupil, others, tuned.task),
+        standings=placed(teachers, begun.judged, pupil, others, tuned.task),
         unlabelled_rows=len(bare.texts),
     )
-    described = Model(
-        base=made.start if asked.made and general is None else bundle.manifest.model.base,
-        pooling=head,
+    model = msgspec.structs.replace(
+        described,
+        base=made.start if asked.made and general is None else described.base,
         max_tokens=prepared.max_tokens,
         longest_input=both.limit,
-        pad_id=pad_id,
-        pair=bundle.manifest.model.pair,
+        pad_id=both.ours.pad_id,
         parameters=parameters,
     )
     made_from = source_of(data, columns, splits, skip_bad_rows)
     record = {**arguments, "fingerprint": mark}
-    manifest = manifest_of(described, made_from, tuned, plan, prepared, record, distillation=taught.record())
+    manifest = manifest_of(model, made_from, tuned, plan, prepared, record, distillation=taught.record())
     return processes.on_first(lambda: write_trained(out, work, made.model, manifest))

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from limbeck.distillation.layer_maps import LayerMap
-from limbeck.distillation.students import Student
 from limbeck.distillation.wanted import Weights
 from limbeck.measure.contest import Standing
+from limbeck.recipes.begun import Begun
 from limbeck.recipes.taught import Scores
-from limbeck.recipes.teachers import Judged, Teacher
-from limbeck.recipes.trimmed import Vocabulary
+from limbeck.recipes.teachers import Teacher
 from limbeck.training.fine_tune import FineTuned
 
 
@@ -54,19 +53,17 @@ class Taught:
 
 def taught_by(
     teachers: Sequence[Teacher],
-    judged: Judged,
-    made: Student,
+    begun: Begun,
     tuned: FineTuned,
     *,
     objective: Weights,
     temperature: float,
     layer_map: LayerMap,
-    pruned: dict[str, Any] | None,
-    vocabulary: Vocabulary | None,
     standings: list[Standing],
     unlabelled_rows: int,
 ) -> Taught:
-    """What `made` was taught by `teachers`."""
+    """What the student was taught by `teachers`."""
+    made, judged, vocabulary = begun.made, begun.judged, begun.vocabulary
     first, *others = teachers
     metric = tuned.task.metric
     pairs = {split: (tuned.scores[split][metric], values[metric]) for split, values in judged.scores.items()}
@@ -83,7 +80,7 @@ def taught_by(
         shape=str(made.shape),
         start=made.start,
         started_from=made.started_from,
-        pruned=pruned,
+        pruned=begun.pruned,
         states_kept=made.basis.kept if made.basis is not None else None,
         vocabulary=vocabulary.record() if vocabulary is not None else None,
         retention={split: 100 * ours / theirs for split, (ours, theirs) in pairs.items() if theirs > 0},

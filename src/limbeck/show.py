@@ -14,6 +14,7 @@ from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.pretrained import PretrainedEncoder
 from limbeck.recipes.verify import Verification
+from limbeck.tasks import NUMERIC
 
 LEGEND = (
     "drop: lost against fp32 PyTorch on the same rows, in points (hundredths) with its 95 % interval; changed: other "
@@ -79,7 +80,7 @@ def _show_predicted(done: Predicted) -> None:
 def _show_bundle(bundle: Bundle) -> None:
     manifest = bundle.manifest
     if manifest.variants or manifest.refused:
-        _table(_certificates(manifest), chosen=manifest.chosen)
+        _table(_certificates(manifest), manifest.task.name, chosen=manifest.chosen)
     else:
         sys.stdout.write(f"next: limbeck compress {bundle.folder}, to compile and prove what predict runs\n")
     report = bundle.folder / "report.html"
@@ -96,7 +97,7 @@ def _certificates(manifest: Manifest) -> list[tuple[Certificate, str]]:
 def _show_verification(found: Verification) -> None:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
     sys.stdout.write(f"reference, {found.reference}, {found.rows:,} rows: {scores}\n")
-    _table([(c.certificate, "FAILS" if c.recheck.failures else "holds") for c in found.checks], chosen=None)
+    _table([(c.certificate, "FAILS" if c.recheck.failures else "holds") for c in found.checks], found.task, chosen=None)
     for check in found.checks:
         for line in (*check.recheck.failures, *check.recheck.remarks):
             sys.stdout.write(f"{check.certificate.variant}: {line}\n")
@@ -121,7 +122,7 @@ def _show_bases(found: Bases) -> None:
     Console(width=None if sys.stdout.isatty() else 190).print(table)
 
 
-def _table(certificates: list[tuple[Certificate, str]], *, chosen: str | None) -> None:
+def _table(certificates: list[tuple[Certificate, str]], task: str, *, chosen: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -135,7 +136,7 @@ def _table(certificates: list[tuple[Certificate, str]], *, chosen: str | None) -
             name + (f"\n({'; '.join(c.remedies)})" if c.remedies else ""),
             f"{c.value:.4f}",
             f"{c.drop_points:+.2f} [{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}]",
-            f"{c.changed} of {c.rows:,}",
+            "–" if task in NUMERIC else f"{c.changed:,} of {c.rows:,}",
             f"{c.max_abs_logit:.2g}",
             f"{c.stability.batch_max_abs_logit:.2g}",
             f"{c.speed.rows_per_second:.0f}",

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import limbeck
 from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
-from limbeck.errors import CheckFailed, UsageError
+from limbeck.errors import CheckFailed, LimbeckError, UsageError
 from limbeck.report.worth import STUDENT, TEACHER, standings_of
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
 from limbeck.training.loop import Progress, fit
@@ -277,7 +277,9 @@ def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_sto
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
-    arguments = {"distill": "L1", "objective": "soft=1", "max_drop": 50.0}
+    more = tmp_path / "more.csv"
+    more.write_text("text\na film that nobody has seen\nanother one of them\n", encoding="utf-8")
+    arguments = {"distill": "L1", "objective": "soft=1", "unlabelled": [str(more)], "max_drop": 50.0}
     with monkeypatch.context() as patch:
         patch.setattr("limbeck.recipes.build.report", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -287,6 +289,7 @@ def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_sto
     teacher = read_bundle(tmp_path / "small-teacher").manifest
     taught = bundle.manifest.training["distillation"]
     assert taught["objective"] == {"soft": 1.0}
+    assert taught["unlabelled_rows"] == 2
     assert taught["teacher"] == str(tmp_path / "small-teacher")
     assert bundle.manifest.model.parameters < teacher.model.parameters
     assert bundle.manifest.training["plan"]["learning_rate"] == teacher.training["plan"]["learning_rate"]
@@ -301,7 +304,9 @@ def test_what_is_wrong_with_a_student_is_said_before_its_teacher_is_trained(buil
         ({"distill": "L7"}, "7 layers, expected at most 2"),
         ({"distill": "L1", "objective": "sofa"}, "--objective 'sofa'"),
         ({"objective": "hinton"}, "name its shape with --distill"),
+        ({"unlabelled": ["more.csv"]}, "--unlabelled: .* name its shape with --distill"),
+        ({"distill": "L1", "unlabelled": ["nowhere.csv"]}, "nowhere.csv"),
     ):
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(LimbeckError, match=message):
             build(tmp_path / "small", **arguments)
     assert not list(tmp_path.glob("small*"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
+from limbeck.data.sources import open_input
 from limbeck.distillation.wanted import parse_objective
 from limbeck.errors import CheckFailed, UsageError
 from limbeck.recipes.arguments import check_numbers
@@ -38,6 +39,7 @@ def build(
     threads: int | None = None,
     distill: str | None = None,
     objective: str = "default",
+    unlabelled: Sequence[str] = (),
     **training: Unpack[TrainArguments],
 ) -> Bundle:
     """Train, compress, prove and report: labelled text in, a certified bundle out.
@@ -62,10 +64,11 @@ def build(
         `limbeck distill --student`.
     objective
         What the student learns; see `limbeck distill`.
+    unlabelled
+        Rows without labels for the student to learn from too; see `limbeck distill`.
     """
     check_numbers(max_drop=max_drop, threads=threads)
-    if distill is None and objective != "default":
-        raise UsageError(f"--objective {objective}: is what a student learns; name its shape with --distill")
+    _check_student(distill, objective, unlabelled, training.get("base", DEFAULT_BASE))
     number, last = count(1), 3 if distill is None else 5
 
     def numbered(name: str) -> AbstractContextManager[None]:
@@ -75,10 +78,11 @@ def build(
         with numbered("Train"):
             bundle = train(data, out=out, **training)
     else:
-        teacher = _compiled_teacher(data, Path(out), distill, objective, max_drop, threads, numbered, training)
-        shared = {name: value for name, value in training.items() if name in TAUGHT_LIKE}
+        teacher = _compiled_teacher(data, Path(out), max_drop, threads, numbered, training)
+        shared: dict[str, Any] = {name: value for name, value in training.items() if name in TAUGHT_LIKE}
+        shared |= {"student": distill, "objective": objective, "unlabelled": unlabelled}
         with numbered("Distil"):
-            bundle = distil(teacher, data, out=out, student=distill, objective=objective, **shared)  # type: ignore[arg-type]
+            bundle = distil(teacher, data, out=out, **shared)
     if not join().first:  # the rest needs only one
         return bundle
     try:
@@ -92,20 +96,28 @@ def build(
     return read_bundle(out)
 
 
+def _check_student(student: str | None, objective: str, unlabelled: Sequence[str], base: str) -> None:
+    """Raises, before a teacher is trained, what can be said to be wrong with its student already."""
+    if student is None:
+        for flag, value in (("--objective", objective if objective != "default" else ""), ("--unlabelled", unlabelled)):
+            if value:
+                raise UsageError(f"{flag}: is for what a student learns; name its shape with --distill")
+        return
+    parse_objective(objective)
+    for source in unlabelled:
+        open_input(source)
+    check_student_of_base(student, base)
+
+
 def _compiled_teacher(
     data: str,
     out: Path,
-    student: str,
-    objective: str,
     max_drop: float,
     threads: int | None,
     numbered: Callable[[str], AbstractContextManager[None]],
     training: TrainArguments,
 ) -> Path:
     """The folder of a teacher, trained and, to be compared with, compiled where a variant holds."""
-    # What is wrong with the student should be said before the teacher is trained.
-    parse_objective(objective)
-    check_student_of_base(student, training.get("base", DEFAULT_BASE))
     with numbered("Train the teacher"):
         teacher = train(data, out=out.with_name(f"{out.name}-teacher"), **training)
     with numbered("Compress the teacher"):

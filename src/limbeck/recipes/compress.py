@@ -26,7 +26,7 @@ from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.held_out import judging, new_rows, training_splits
 from limbeck.recipes.trained import made_with
-from limbeck.tasks import Logits
+from limbeck.tasks import NUMERIC, AnyTask, Logits
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
 SENSITIVITY_ROWS = 128
@@ -128,7 +128,7 @@ class _Judge:
         """The fused fp32 ONNX file, proven."""
         exported = export_onnx(self.torch_model, self.folder / FP32_FILE)
         certificate = self._prove("onnx-fp32", "fp32", self.folder / FP32_FILE)
-        _say_certificate(certificate)
+        _say_certificate(certificate, self.task)
         return self._variant("onnx-fp32", "fp32", FP32_FILE, exported, (), certificate)
 
     def int8_trials(self) -> list[_Trial]:
@@ -180,7 +180,7 @@ class _Judge:
         except CheckFailed as error:
             say(f"  int8 refused: {error}")
             return _Trial(per_channel, keep_fp32, remedies, None)
-        _say_certificate(certificate)
+        _say_certificate(certificate, self.task)
         return _Trial(per_channel, keep_fp32, remedies, certificate)
 
     def _prove(self, name: str, precision: str, path: Path, remedies: tuple[str, ...] = ()) -> Certificate:
@@ -231,11 +231,13 @@ def _drop(trial: _Trial) -> float:
     return trial.certificate.drop_points if trial.certificate else math.inf
 
 
-def _say_certificate(c: Certificate) -> None:
+def _say_certificate(c: Certificate, task: AnyTask) -> None:
     verdict = "holds" if c.holds else f"REFUSED, over --max-drop {c.max_drop_points:g}"
     remedies = f" ({'; '.join(c.remedies)})" if c.remedies else ""
+    counted = f"{c.changed:,} of {c.rows:,} predictions changed"
+    changed = f"numbers moved by up to {c.max_abs_logit:.2g}" if task.name in NUMERIC else counted
     say(
         f"  {c.variant}{remedies}: {c.metric} {c.value:.4f}, drop {c.drop_points:+.2f} points "
-        f"[{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}], {c.changed} of {c.rows:,} predictions changed, "
+        f"[{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}], {changed}, "
         f"{c.speed.rows_per_second:.0f} rows/s, {c.speed.single_ms:.1f} ms alone, {megabytes(c.size_bytes)}: {verdict}"
     )

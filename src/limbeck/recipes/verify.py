@@ -33,6 +33,7 @@ class Verification:
     """What was measured now. `reference` says which model the variants were held against."""
 
     bundle: str
+    task: str
     reference: str
     scores: dict[str, float]
     rows: int
@@ -130,7 +131,7 @@ def verify(
                 max_drop=stored.max_drop_points,
             )
         checks.append(VariantCheck(now, compare_certificates(stored, now)))
-    return Verification(str(bundle), name, scores, len(held_out.targets), on_long, tuple(checks))
+    return Verification(str(bundle), task.name, name, scores, len(held_out.targets), on_long, tuple(checks))
 
 
 def _stored(variant: Variant) -> Certificate:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from limbeck.bundle import Manifest
 from limbeck.data import Dataset
 from limbeck.measure import Certificate
-from limbeck.tasks import Logits
+from limbeck.tasks import NUMERIC, Logits
 
 _METRIC_NAMES = {
     "micro_f1": "micro F1",
@@ -108,7 +108,7 @@ def _loss(c: Certificate) -> str:
 
 def numeric(manifest: Manifest) -> bool:
     """Whether answers are numbers, so that what changed is not counted but measured."""
-    return manifest.task.name in ("regress", "embed")
+    return manifest.task.name in NUMERIC
 
 
 def changed(manifest: Manifest, c: Certificate) -> str:

@@ -26,8 +26,10 @@ from limbeck.tasks.results import (
 from limbeck.tasks.tag import Tag
 
 AnyTask = Classify | MultiLabel | Regress | Tag | Embed | Answer
+NUMERIC = ("regress", "embed")  # tasks of numbers: no answer changes, it moves
 
 __all__ = [
+    "NUMERIC",
     "Answer",
     "Answered",
     "AnyTask",

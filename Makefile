@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept bench-objectives clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -56,3 +56,7 @@ bench-augmentation: $(VENV)/installed
 
 bench-kept: $(VENV)/installed
 	$(BIN)/python benchmarks/kept_teacher.py $(BUNDLE) $(DATA)
+
+# TEACHER: a bundle that was trained on DATA.
+bench-objectives: $(VENV)/installed
+	$(BIN)/python benchmarks/objectives.py build/objectives L3 3 3 $(TEACHER) $(DATA)

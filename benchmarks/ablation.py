@@ -40,12 +40,13 @@ def main(out: str, epochs: str, seeds: str, *data: str) -> None:
         for method, found in scores.items():
             gains = [a - b for a, b in zip(found, scores["plain"], strict=True)]
             each = ", ".join(f"{score:.4f}" for score in found)
-            rows.append([name, method, each, statistics.mean(found), _spread(found), statistics.mean(gains)])
+            rows.append([name, method, each, statistics.mean(found), spread(found), statistics.mean(gains)])
     columns = ["data", "method", "test score by seed", "mean", "standard deviation", "gain over plain"]
     show(f"methods of training, {epochs} epochs", columns, rows, scores=figures)
 
 
-def _spread(scores: list[float]) -> float:
+def spread(scores: list[float]) -> float:
+    """Their standard deviation."""
     return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 

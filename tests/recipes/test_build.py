@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -270,6 +271,25 @@ def test_what_frozen_layers_give_is_computed_once(
     for name in (name for name in base if "layer.0." in name or "embeddings" in name):
         assert torch.equal(first[f"bert.{name}"], base[name])
         assert torch.equal(moved[f"bert.{name}"], base[name])
+
+
+def test_labels_begin_as_frequent_as_they_are(
+    multilabel_csv: Path, fast: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = multilabel_csv.read_text("utf-8").splitlines()
+    data = tmp_path / "uneven.csv"
+    data.write_text("\n".join([rows[0], *(row for row in rows[1:] if "bad" in row), *rows[1:]]), encoding="utf-8")
+    arguments = {k: v for k, v in fast.items() if k not in ("threads", "max_drop")} | {"learning_rate": 1e-9}
+
+    def bias(name: str, **said: Any) -> list[float]:
+        bundle = limbeck.train(str(data), out=tmp_path / name, label="labels", label_separator="|", **arguments, **said)
+        counts, rows = bundle.manifest.training["label_counts"], bundle.manifest.source.rows["train"]
+        wanted = {label: math.log((count + 1) / (rows - count + 1)) for label, count in counts.items()}
+        found = load_file(bundle.folder / "model.safetensors")["classifier.bias"].tolist()
+        return [found[i] - wanted[label] for i, label in enumerate(bundle.manifest.task.labels)]
+
+    assert bias("model") == pytest.approx([0, 0], abs=1e-4)
+    assert bias("balanced", balance_labels=True) != pytest.approx([0, 0], abs=0.1)
 
 
 def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_stop(

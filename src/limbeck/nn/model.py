@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -242,7 +244,17 @@ def fold_scale(model: TextModel, *, mean: float, scale: float) -> None:
 
     Regression is trained on standardised labels; folding the unit into the weights keeps the model a plain one.
     """
-    last = [module for module in model.inner.modules() if isinstance(module, nn.Linear)][-1]
+    last = _last_linear(model)
     with torch.no_grad():
         last.weight.mul_(scale)
         last.bias.mul_(scale).add_(mean)
+
+
+def set_bias(model: TextModel, bias: NDArray[np.float32]) -> None:
+    """Set the bias of the last linear layer, `[outputs]`: about what a fresh head answers to every text."""
+    with torch.no_grad():
+        _last_linear(model).bias.copy_(torch.from_numpy(bias))
+
+
+def _last_linear(model: TextModel) -> nn.Linear:
+    return [module for module in model.inner.modules() if isinstance(module, nn.Linear)][-1]

@@ -17,6 +17,7 @@ from limbeck.nn.model import TextModel
 from limbeck.recipes.pruned import Pruning, chosen_pruning, timed_record
 from limbeck.recipes.student import Asked, begun_student, student_lines
 from limbeck.recipes.teachers import Judged, Teacher, judge_teachers, teacher_lines
+from limbeck.recipes.training_choices import start_at_frequencies
 from limbeck.recipes.training_notes import data_lines
 from limbeck.recipes.trimmed import Both, Vocabulary, read_by_both, trimmed_student
 from limbeck.recipes.unlabelled import Unlabelled
@@ -73,6 +74,8 @@ def begin(
     pruning = processes.on_first(lambda: chosen_pruning(student, master, task, read.prepared, read.pad_id))
     with stage("The teacher"):
         made = begun_student(asked, master, task, read, pruning=pruning, dropout=dropout)
+        if pruning is None and not made.started_from:
+            start_at_frequencies(made.model, task, read.prepared.train)
         described = teachers[0].bundle.manifest.model
         pruned = processes.on_first(lambda: timed_record(pruning, master, made, read.prepared, described))
         vocabulary = trimmed_student(made.model, task, both)

@@ -21,7 +21,13 @@ from limbeck.recipes.sweep import Chosen, Setting, run_sweep, search_of
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
-from limbeck.recipes.training_choices import default_epochs, default_learning_rate, head_of, task_of
+from limbeck.recipes.training_choices import (
+    default_epochs,
+    default_learning_rate,
+    head_of,
+    start_at_frequencies,
+    task_of,
+)
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
 from limbeck.text import Tokenizer
 from limbeck.training.adversarial import Adversary, Attack
@@ -258,6 +264,8 @@ def train(
             lambda: prepare(splits, Tokenizer(file), new_task, max_tokens=max_tokens, limit=limit)
         )
         notes(data_lines(new_task, prepared))
+    if not balance_labels:  # which makes all odds even
+        start_at_frequencies(model, new_task, prepared.train)
     if train_last is not None and not adversarial:  # those move the embeddings, which kept states do not feel
         with stage("The frozen layers"):
             prepared = replace(prepared, train=keep_frozen(model, prepared.train, pad_id))

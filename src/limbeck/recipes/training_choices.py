@@ -1,4 +1,4 @@
-"""What `limbeck train` chooses: the task and its head, and how long and how fast it learns where nobody says."""
+"""What `limbeck train` chooses: the task and its head, where it begins, how long and how fast it learns."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from limbeck.bundle import Head, Pooling
 from limbeck.data import Splits
 from limbeck.errors import UsageError
+from limbeck.nn.model import TextModel, set_bias
 from limbeck.nn.sentence import stated_pooling
 from limbeck.tasks import AnyTask, Embed, make_task
 from limbeck.tasks.embed import learnt_from
+from limbeck.training.prepare import TokenizedSplit
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 10
 MIN_STEPS, MIN_VISITS = 1_500, 1_000  # a small set is read more often (Mosbach et al. 2021), and one of many labels
@@ -55,3 +57,15 @@ def head_of(task: AnyTask, pooling: Pooling | None, base: str, arguments: dict[s
     if task.name in _HEADS:
         return _HEADS[task.name]
     return pooling or ("pooler" if task.name != "embed" else stated_pooling(base) or "mean")
+
+
+def start_at_frequencies(model: TextModel, task: AnyTask, train: TokenizedSplit) -> None:
+    """Let a fresh head for `multilabel` begin with each label's log-odds in the training rows (Lin et al. 2017).
+
+    From even odds it takes thousands of steps to learn that most labels are rare.
+    """
+    if task.name != "multilabel":
+        return
+    targets = train.labelled_targets.astype(np.float32)
+    share = (targets.sum(axis=0) + 1) / (len(targets) + 2)
+    set_bias(model, np.log(share / (1 - share)))

@@ -18,6 +18,7 @@ from limbeck.recipes.baseline import word_baseline
 from limbeck.recipes.pruned import Pruning
 from limbeck.recipes.student import asked_student, begun_student
 from limbeck.recipes.teachers import Judged, Teacher
+from limbeck.recipes.training_choices import start_at_frequencies
 from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.recipes.trimmed import Both, trimmed_student
 from limbeck.report.worth import ALONE, STUDENT, TEACHER, compiled_variants, worth_lines
@@ -25,6 +26,7 @@ from limbeck.tasks import AnyTask, Classify
 from limbeck.training.fine_tune import fine_tune
 from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
+from limbeck.training.prepare import TokenizedSplit
 from limbeck.training.processes import join
 
 
@@ -54,7 +56,7 @@ def rivals(
             found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=dropout)
             return found.model
 
-        model = _begun_from_base(begun, bundle, task, dropout)
+        model = _begun_from_base(begun, bundle, task, dropout, prepared.train)
         trimmed_student(model, task, both)
         freeze(model, embeddings=freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:
@@ -90,12 +92,14 @@ def placed(
 
 
 def _begun_from_base(
-    begun: Callable[[TextModel], TextModel], bundle: Bundle, task: AnyTask, dropout: float
+    begun: Callable[[TextModel], TextModel], bundle: Bundle, task: AnyTask, dropout: float, train: TokenizedSplit
 ) -> TextModel:
     described = bundle.manifest.model
     pooling = described.pooling
     try:
-        return begun(new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout))
+        base = new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout)
+        start_at_frequencies(base, task, train)
+        return begun(base)
     except LimbeckError as error:
         say(f"  it cannot be made of the base ({error}): it starts from the fine-tuned teacher, which flatters it")
         return begun(load_model(bundle.folder, task, pooling=pooling))

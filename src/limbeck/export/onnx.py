@@ -18,13 +18,17 @@ from onnxruntime.transformers.optimizer import optimize_model
 from torch import Tensor, nn
 
 from limbeck.errors import ExportError
+from limbeck.export.first_token import keep_first_token
 from limbeck.files import replace_when_written
 from limbeck.nn.model import READS_TOKENS, TextModel
 from limbeck.nn.pruned import attention_width, kept_heads
 
 OPSET = 17
 LARGEST_FILE_BYTES = 2**31 - 1  # what one protobuf message holds
-_COUNTED = ("Attention", "EmbedLayerNormalization", "SkipLayerNormalization", "LayerNormalization", "BiasGelu")
+_COUNTED = (
+    *("Attention", "MultiHeadAttention", "EmbedLayerNormalization", "SkipLayerNormalization", "LayerNormalization"),
+    "BiasGelu",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class _Positional(nn.Module):
 def export_onnx(model: TextModel, path: Path) -> Exported:
     """Write `model`, loaded with eager attention, as one fused fp32 ONNX file with dynamic batch and length.
 
+    Where its head reads the first token alone, the last layer computes no other: see `keep_first_token`.
+
     Input shapes `[batch, length]`, output `logits` `[batch, outputs]` (for `embed` the vectors), or
     `[batch, length, outputs]`.
 
@@ -64,6 +70,8 @@ def export_onnx(model: TextModel, path: Path) -> Exported:
         _trace(model, plain)
         fused = _fuse(plain, beside, model.config)
         _check_fusion(model, fused)
+        if keep_first_token(beside):
+            fused = count_operators(beside)
     return Exported(model.input_names, OPSET, fused)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
-from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.load import is_installed, load_engine
 from limbeck.errors import UsageError
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
@@ -96,7 +96,8 @@ def load(
     threads: int | None = None,
     max_tokens: int | None = None,
 ) -> Predictor:
-    """Load a bundle for prediction: the chosen variant, or the one named.
+    """Load a bundle for prediction: the variant named, or the chosen one, and where its engine is not installed the
+    fastest of the others that hold.
 
     `threads` is the number of compute threads; None takes what the CPU quota and affinity allow.
     `max_tokens` is the most to read of a text; None takes what the model was trained with.
@@ -105,7 +106,18 @@ def load(
     """
     bundle = read_bundle(path).reading(max_tokens)
     chosen = bundle.variant(variant)
-    return Predictor(bundle, chosen, OnnxRuntimeEngine(bundle.folder / chosen.file, threads=threads))
+    if variant is None and not is_installed(chosen.engine):
+        chosen = _fastest_installed(bundle) or chosen
+    return Predictor(bundle, chosen, load_engine(bundle.folder, chosen, threads=threads))
+
+
+def _fastest_installed(bundle: Bundle) -> Variant | None:
+    able = [
+        (certificate.speed.rows_per_second, variant.name)
+        for variant in bundle.manifest.variants
+        if is_installed(variant.engine) and (certificate := variant.certificate) and certificate.holds
+    ]
+    return bundle.variant(max(able)[1]) if able else None
 
 
 def _joined(text: Text) -> Text:

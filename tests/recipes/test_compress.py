@@ -32,7 +32,7 @@ def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ..
         tries.append((per_channel, keep_fp32))
         quantize_int8(source, target, per_channel=per_channel, keep_fp32=keep_fp32)
 
-    monkeypatch.setattr("limbeck.recipes.compress.quantize_int8", note)
+    monkeypatch.setattr("limbeck.recipes.onnx_variants.quantize_int8", note)
     return tries
 
 
@@ -69,8 +69,8 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
                 holds=drop <= max_drop,
             )
 
-        monkeypatch.setattr("limbeck.recipes.compress.prove", prove)
-        monkeypatch.setattr("limbeck.recipes.compress.race", lambda *_: [1000.0, int8_rows_per_second])
+        monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
+        monkeypatch.setattr("limbeck.recipes.judge.race", lambda *_: [1000.0, int8_rows_per_second])
         return limbeck.compress(own_bundle, max_drop=1.0, threads=1)
 
     return made_up

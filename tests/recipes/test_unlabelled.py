@@ -111,7 +111,7 @@ def test_rows_without_labels_are_learnt_in_every_task(
     assert np.isfinite(answers).all()
     assert ours.training["fit"]["steps"] == -(-(known + MORE) // 8)
     # And `compress` finds the rows again, with the columns that the teacher was told.
-    assert [len(part) for part in training_splits(bundle)] == [ours.source.rows["dev"], ours.source.rows["test"]]
+    assert [len(part) for part in training_splits(bundle)][1:] == [ours.source.rows["dev"], ours.source.rows["test"]]
 
 
 def test_numbers_keep_the_scale_of_the_labelled_rows(

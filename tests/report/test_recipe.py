@@ -53,9 +53,9 @@ def test_the_chosen_variant_answers_the_held_out_rows(
         ran.append(engine)
         return judged.logits
 
-    monkeypatch.setattr(recipe, "training_splits", lambda _: (None, judged.dataset))
+    monkeypatch.setattr(recipe, "training_splits", lambda _: (None, None, judged.dataset))
     monkeypatch.setattr(recipe, "judging", lambda *_: SimpleNamespace(held_out=held_out))
-    monkeypatch.setattr(recipe, "OnnxRuntimeEngine", lambda path: path.name)
+    monkeypatch.setattr(recipe, "load_engine", lambda folder, variant: Path(variant.file).name)
     monkeypatch.setattr(recipe, "held_out_logits", logits)
     write_manifest(folder, manifest_of(task))  # type: ignore[arg-type]
     text = report(folder).read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ def export_onnx(model: TextModel, path: Path) -> Exported:
         raise ExportError(f"the weights take {weights_bytes:,} bytes; one ONNX file holds {LARGEST_FILE_BYTES:,}")
     with replace_when_written(path) as beside, tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
-        _trace(model, plain)
+        trace(model, plain)
         fused = _fuse(plain, beside, model.config)
         _check_fusion(model, fused)
         if keep_first_token(beside):
@@ -75,7 +75,8 @@ def export_onnx(model: TextModel, path: Path) -> Exported:
     return Exported(model.input_names, OPSET, fused)
 
 
-def _trace(model: TextModel, path: Path) -> None:
+def trace(model: TextModel, path: Path) -> None:
+    """Write the graph as PyTorch has it, nothing fused, with dynamic batch and length."""
     names = list(model.input_names)
     example = torch.ones((2, 8), dtype=torch.int64)
     tensors = tuple(torch.zeros_like(example) if name == "token_type_ids" else example for name in names)

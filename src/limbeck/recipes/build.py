@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.console import say, stage
 from limbeck.data.sources import open_input
 from limbeck.distillation.wanted import parse_objective
+from limbeck.engines.load import EngineName, usable_engines
 from limbeck.errors import CheckFailed, UsageError
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
@@ -30,6 +31,12 @@ TAUGHT_LIKE = (
 )
 
 
+class _Proof(TypedDict):
+    max_drop: float
+    threads: int | None
+    engine: list[EngineName]
+
+
 @together
 def build(
     data: str,
@@ -37,6 +44,7 @@ def build(
     out: str | Path,
     max_drop: float = 0.5,
     threads: int | None = None,
+    engine: Sequence[EngineName] = (),
     distill: str | None = None,
     objective: str = "default",
     unlabelled: Sequence[str] = (),
@@ -59,6 +67,8 @@ def build(
         The most that a compiled variant may lose, in points (hundredths) of the task's metric.
     threads
         Compute threads of the proof; by default what the CPU quota and affinity allow.
+    engine
+        What to compile for; see `limbeck compress`.
     distill
         Train a teacher, written to OUT-teacher, and let it teach a smaller model, as L3, 3x384 or pruned-2x; see
         `limbeck distill --student`.
@@ -68,6 +78,7 @@ def build(
         Rows without labels for the student to learn from too; see `limbeck distill`.
     """
     check_numbers(max_drop=max_drop, threads=threads)
+    proof: _Proof = {"max_drop": max_drop, "threads": threads, "engine": usable_engines(engine)}
     _check_student(distill, objective, unlabelled, training.get("base", DEFAULT_BASE))
     number, last = count(1), 3 if distill is None else 5
 
@@ -78,7 +89,7 @@ def build(
         with numbered("Train"):
             bundle = train(data, out=out, **training)
     else:
-        teacher = _compiled_teacher(data, Path(out), max_drop, threads, numbered, training)
+        teacher = _compiled_teacher(data, Path(out), proof, numbered, training)
         shared: dict[str, Any] = {name: value for name, value in training.items() if name in TAUGHT_LIKE}
         shared |= {"student": distill, "objective": objective, "unlabelled": unlabelled}
         with numbered("Distil"):
@@ -87,7 +98,7 @@ def build(
         return bundle
     try:
         with numbered("Compress and prove"):
-            bundle = _compressed(bundle, max_drop, threads)
+            bundle = _compressed(bundle, proof)
     except CheckFailed:
         say(f"  report: {report(bundle.folder)}")  # what was measured is most wanted when nothing holds
         raise
@@ -112,8 +123,7 @@ def _check_student(student: str | None, objective: str, unlabelled: Sequence[str
 def _compiled_teacher(
     data: str,
     out: Path,
-    max_drop: float,
-    threads: int | None,
+    proof: _Proof,
     numbered: Callable[[str], AbstractContextManager[None]],
     training: TrainArguments,
 ) -> Path:
@@ -123,15 +133,15 @@ def _compiled_teacher(
     with numbered("Compress the teacher"):
         if join().first:
             try:
-                _compressed(teacher, max_drop, threads)
+                _compressed(teacher, proof)
             except CheckFailed as error:
                 say(f"  the teacher has no variant to compare with: {error}")
     return teacher.folder
 
 
-def _compressed(bundle: Bundle, max_drop: float, threads: int | None) -> Bundle:
+def _compressed(bundle: Bundle, proof: _Proof) -> Bundle:
     done = bundle.manifest.arguments.get("compress", {}).get("fingerprint")
-    if bundle.manifest.chosen and done == compress_mark(bundle, None, max_drop):
+    if bundle.manifest.chosen and done == compress_mark(bundle, None, proof["max_drop"], proof["engine"]):
         say("  compressed and proven with these arguments already; nothing to do")
         return bundle
-    return compress(bundle.folder, max_drop=max_drop, threads=threads)
+    return compress(bundle.folder, **proof)

@@ -24,8 +24,8 @@ class Judging:
     held_out: HeldOut
 
 
-def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset]:
-    """The dev and held-out rows that were set aside when the bundle was trained, 2,000 of each at most.
+def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset, Dataset]:
+    """Rows that the bundle was trained on, and those of dev and test that were set aside, 2,000 of each at most.
 
     Raises `DataError` when the data is gone or is no longer what the bundle was trained on.
     """
@@ -40,7 +40,8 @@ def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset]:
             f"{source.path} is no longer the data that {bundle.folder} was trained on: "
             "judge it on rows of your choice with --data"
         )
-    return at_most(splits.dev, JUDGED_ROWS), at_most(splits.test, JUDGED_ROWS)
+    train, dev, test = (at_most(split, JUDGED_ROWS) for split in (splits.train, splits.dev, splits.test))
+    return train, dev, test
 
 
 def judging(bundle: Bundle, dataset: Dataset, *, on_long: OnLong | None = None) -> Judging:

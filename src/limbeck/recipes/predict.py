@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 
+from limbeck.console import say
 from limbeck.data import Columns, InputRow, check_input, stream_input
 from limbeck.data.columns import find_roles
 from limbeck.data.problems import SHOWN, character_problem
@@ -101,6 +102,8 @@ def predict(
     check_numbers(threads=threads)
     form = format_of(output, format, terminal=sys.stdout.isatty())
     predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens)
+    if variant is None and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
+        say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = _columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
     skipped = 0
     if input is not None:

@@ -8,7 +8,7 @@ from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.console import say
 from limbeck.data import Columns, Dataset
 from limbeck.data.sampling import JUDGED_ROWS, at_most
-from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.load import load_engine
 from limbeck.errors import DataError, MissingExtra, UsageError
 from limbeck.files import write_text
 from limbeck.proving import HeldOut, held_out_logits
@@ -69,10 +69,10 @@ def _rows(bundle: Bundle) -> tuple[Dataset, str]:
     """The rows that `compress` judged by, and where they are from."""
     data = bundle.manifest.arguments.get("compress", {}).get("data")
     if data is None:
-        return training_splits(bundle)[1], bundle.manifest.source.path
+        return training_splits(bundle)[2], bundle.manifest.source.path
     return at_most(new_rows(bundle, data, Columns(), skip_bad_rows=False), JUDGED_ROWS), str(data)
 
 
 def _logits(bundle: Bundle, variant: Variant, held_out: HeldOut) -> Logits:
-    engine = OnnxRuntimeEngine(bundle.folder / variant.file)
+    engine = load_engine(bundle.folder, variant)
     return held_out_logits(engine, held_out, bundle.manifest.task, bundle.manifest.model)

@@ -16,7 +16,7 @@ from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.distillation.objectives import mean_of_teachers
 from limbeck.distillation.wanted import OF_ANSWERS, Weights
 from limbeck.engines import Engine, compute_logits
-from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, load_model
@@ -46,7 +46,7 @@ class Teacher:
     def engine(self) -> Engine:
         """What computes its answers."""
         if self.variant is not None:
-            return OnnxRuntimeEngine(self.bundle.folder / self.variant.file)
+            return load_engine(self.bundle.folder, self.variant)
         manifest = self.bundle.manifest
         model = self.model or load_model(self.bundle.folder, manifest.task, pooling=manifest.model.pooling)
         return TorchEngine(model.to(join().device))

@@ -11,7 +11,7 @@ from limbeck.console import say, stage
 from limbeck.data import Columns
 from limbeck.data.sampling import at_most
 from limbeck.engines import Engine
-from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.load import is_installed, load_engine
 from limbeck.errors import UsageError
 from limbeck.measure import Certificate, Recheck, compare_certificates
 from limbeck.proving import Candidate, held_out_logits, prove
@@ -101,11 +101,13 @@ def verify(
     check_numbers(rows=rows, threads=threads)
     opened = read_bundle(bundle).reading(max_tokens)
     task, model = opened.manifest.task, opened.manifest.model
-    wanted = [opened.variant(variant)] if variant else list(opened.manifest.variants)
+    wanted = [opened.variant(variant)] if variant else [v for v in opened.manifest.variants if is_installed(v.engine)]
+    for left_out in {v.name for v in opened.manifest.variants if not variant and v not in wanted}:
+        say(f"  {left_out} is not proven: its engine is not installed")
     if not wanted:
         opened.variant()  # says what is missing
     if data is None:
-        dataset = training_splits(opened)[1]
+        dataset = training_splits(opened)[2]
     else:
         columns = Columns(text, pair, label, pair_separator, label_separator)
         dataset = new_rows(opened, data, columns, skip_bad_rows=skip_bad_rows)
@@ -120,7 +122,7 @@ def verify(
         stored = _stored(one)
         with stage(f"Proving {one.name}"):
             candidate = Candidate(one.name, one.engine, one.precision, stored.size_bytes, one.remedies)
-            engine = OnnxRuntimeEngine(opened.folder / one.file, threads=threads)
+            engine = load_engine(opened.folder, one, threads=threads)
             now = prove(
                 candidate,
                 engine,
@@ -148,4 +150,4 @@ def _reference(bundle: Bundle, threads: int | None) -> tuple[str, Engine]:
 
         return "PyTorch fp32", load_reference(bundle)
     fp32 = bundle.variant("onnx-fp32")
-    return "ONNX Runtime fp32 (PyTorch is not installed)", OnnxRuntimeEngine(bundle.folder / fp32.file, threads=threads)
+    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, threads=threads)

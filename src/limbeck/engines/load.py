@@ -1,0 +1,56 @@
+"""The engine of a variant, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from limbeck.bundle import Variant
+from limbeck.engines.base import Engine
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.errors import MissingExtra, UsageError
+
+EngineName = Literal["onnxruntime", "openvino"]
+
+
+def load_engine(folder: Path, variant: Variant, *, threads: int | None = None) -> Engine:
+    """What runs a variant of the bundle at `folder` on `threads` threads; None takes what quota and affinity allow.
+
+    Raises `UsageError` for an engine that is not installed or not known, and `BundleError` for files it cannot load.
+    """
+    if variant.engine == "onnxruntime":
+        return OnnxRuntimeEngine(folder / variant.file, threads=threads)
+    if variant.engine == "openvino":
+        if not is_installed("openvino"):
+            raise UsageError(
+                f"variant {variant.name} needs openvino, which is not installed: pip install 'limbeck[openvino]', or "
+                "take another, such as --variant onnx-int8"
+            )
+        # An extra, which takes a while to import.
+        from limbeck.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(folder / variant.file, precision=variant.precision, threads=threads)
+    raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
+
+
+def usable_engines(said: Sequence[EngineName]) -> list[EngineName]:
+    """What to compile for: what was said, by default all that is installed, and ONNX Runtime always.
+
+    Raises `MissingExtra` for one that is not installed.
+    """
+    if "openvino" in said and not has_openvino():
+        raise MissingExtra("openvino", "openvino")
+    wanted = "openvino" in said if said else has_openvino()
+    return ["onnxruntime", "openvino"] if wanted else ["onnxruntime"]
+
+
+def is_installed(engine: str) -> bool:
+    """Whether a variant's engine can run here; one that is not known cannot."""
+    return engine == "onnxruntime" or (engine == "openvino" and has_openvino())
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return find_spec("openvino") is not None

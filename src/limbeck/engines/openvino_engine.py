@@ -1,0 +1,56 @@
+"""OpenVINO on the CPU: an extra that is often the faster one in batches."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import properties
+
+from limbeck.engines.base import Arrays
+from limbeck.errors import BundleError
+from limbeck.measure import usable_cpus
+
+# By itself OpenVINO computes fp32 models in bf16 on CPUs that have it.
+_COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+class OpenVinoEngine:
+    """An OpenVINO IR, compiled for this CPU as one stream."""
+
+    def __init__(self, path: Path, *, precision: str, threads: int | None = None) -> None:
+        """Load the `.xml` at `path`, with its `.bin` beside it, to run on `threads` threads; None as for ONNX Runtime.
+
+        `precision` says what is computed in where the graph says nothing: bf16, or fp32.
+
+        Raises `BundleError` for a file that OpenVINO cannot load.
+        """
+        settings = {
+            properties.inference_num_threads: threads or usable_cpus(),
+            properties.num_streams: 1,
+            properties.hint.inference_precision: _COMPUTES_IN[precision],
+        }
+        try:
+            self._model: Any = ov.Core().compile_model(path, "CPU", settings)
+        except Exception as error:
+            raise BundleError(f"{path} cannot be loaded by OpenVINO: {error}") from error
+        self._names = [port.any_name for port in self._model.inputs]
+        self._of_thread = threading.local()
+
+    def run(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Logits `[batch, outputs]`."""
+        request: Any = getattr(self._of_thread, "request", None)
+        if request is None:  # one is for one thread
+            request = self._of_thread.request = self._model.create_infer_request()
+        given = {name: np.ascontiguousarray(inputs[name]) for name in self._names}
+        found = request.infer(given, share_inputs=True)
+        return np.array(found[0], dtype=np.float32)
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO computes in bf16 on this CPU."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

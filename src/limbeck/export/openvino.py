@@ -1,0 +1,67 @@
+"""OpenVINO's IR: the graph as ONNX has it before anything is fused, and its int8 form."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from limbeck.engines.base import Arrays
+from limbeck.errors import ExportError, MissingExtra
+from limbeck.export.onnx import quiet, trace
+from limbeck.files import replace_when_written
+from limbeck.nn.model import TextModel
+
+CALIBRATION_ROWS = 300  # NNCF's own default
+
+
+def export_openvino(model: TextModel, path: Path) -> None:
+    """Write `model`, loaded with eager attention, as the fp32 IR at `path` (`.xml`) and the `.bin` beside it.
+
+    Inputs and output are those of `export_onnx`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        trace(model, plain)
+        _save(ov.Core().read_model(plain), path)
+
+
+def quantize_openvino(source: Path, target: Path, rows: Sequence[Arrays]) -> None:
+    """Write an int8 form of the IR at `source`, with static scales calibrated on `rows`, batches of one.
+
+    SmoothQuant and the transformer preset of NNCF: https://github.com/openvinotoolkit/nncf
+
+    Raises `MissingExtra` without NNCF, and `ExportError` where nothing was quantised.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # or it would send what is done here to its makers
+    try:
+        import nncf
+    except ImportError:
+        raise MissingExtra("nncf", "openvino") from None
+    with quiet(), redirect_stdout(sys.stderr):  # its progress bars
+        model = nncf.quantize(
+            ov.Core().read_model(source),
+            nncf.Dataset([dict(row) for row in rows]),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(rows),
+        )
+    if not any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
+        raise ExportError(f"NNCF found nothing to quantise in {source}")
+    _save(model, target)
+
+
+def _save(model: Any, path: Path) -> None:
+    """The weights first: an `.xml` that is there has its `.bin`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        written = Path(folder) / path.name
+        ov.save_model(model, written, compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):
+            with replace_when_written(path.with_suffix(suffix)) as beside:
+                written.with_suffix(suffix).rename(beside)

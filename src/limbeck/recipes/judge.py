@@ -1,0 +1,96 @@
+"""The held-out rows that compiled variants are judged by, and the reference's answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.bundle import Bundle, Variant
+from limbeck.console import megabytes, say
+from limbeck.data import Columns
+from limbeck.data.sampling import JUDGED_ROWS, at_most
+from limbeck.engines import Engine, compute_logits
+from limbeck.engines.base import Arrays
+from limbeck.engines.load import load_engine
+from limbeck.engines.torch_engine import TorchEngine
+from limbeck.measure import Certificate
+from limbeck.nn.model import load_model
+from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race
+from limbeck.recipes.held_out import judging, new_rows, training_splits
+from limbeck.tasks import NUMERIC, AnyTask, Logits
+from limbeck.text import pad
+
+PROBE_ROWS = 128
+
+
+class Judge:
+    """The held-out rows, the reference's answers on them, and the bundle whose variants are judged."""
+
+    def __init__(self, bundle: Bundle, data: str | None, max_drop: float, threads: int | None) -> None:
+        self.bundle, self.folder = bundle, bundle.folder
+        self.task, self.model = bundle.manifest.task, bundle.manifest.model
+        self.max_drop, self.threads = max_drop, threads
+        if data is None:
+            self._train, dev, test = training_splits(bundle)
+        else:
+            test = at_most(new_rows(bundle, data, Columns(), skip_bad_rows=False), JUDGED_ROWS)
+            self._train = dev = test
+        self.held_out: HeldOut = judging(bundle, test).held_out
+        # Which nodes to keep is chosen on other rows than those it is judged by, where there are any.
+        self._probe = judging(bundle, at_most(dev, PROBE_ROWS)).held_out.tokens
+        # The exporter needs eager attention, and the reference should be the very model that is exported.
+        self.torch_model = load_model(bundle.folder, self.task, pooling=self.model.pooling, attention="eager")
+        self.reference: Logits = held_out_logits(TorchEngine(self.torch_model), self.held_out, self.task, self.model)
+        say(f"  {self.task.metric} {self.task.score(self.reference, self.held_out.targets):.4f} on {len(test):,} rows")
+
+    def prove(self, candidate: Candidate, engine: Engine) -> Certificate:
+        """The certificate of a candidate, said. Raises `CheckFailed` where a logit is no finite number."""
+        certificate = prove(
+            candidate,
+            engine,
+            self.held_out,
+            self.reference,
+            task=self.task,
+            model=self.model,
+            max_drop=self.max_drop,
+        )
+        _say_certificate(certificate, self.task)
+        return certificate
+
+    def probe(self, engine: Engine) -> NDArray[np.float32]:
+        """The engine's logits of a few dev rows."""
+        return compute_logits(engine.run, self._probe, pad_id=self.model.pad_id, max_tokens=self.model.max_tokens)
+
+    def calibration_rows(self, rows: int) -> list[Arrays]:
+        """So many training rows, each a batch of its own; held-out ones where the bundle is judged by other data."""
+        tokens = judging(self.bundle, at_most(self._train, rows)).held_out.tokens[:rows]
+        return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in tokens]
+
+    def fastest(self, variants: Sequence[Variant]) -> Variant | None:
+        """The one with the most rows a second, timed in turn: apart, a busy moment could turn the order around."""
+        if len(variants) < 2:
+            return variants[0] if variants else None
+        engines = [load_engine(self.folder, v, threads=self.threads) for v in variants]
+        speeds = race(engines, self.held_out.tokens, self.model)
+        return max(zip(speeds, variants, strict=True), key=lambda found: found[0])[1]
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a compiled file, and of the weights beside an OpenVINO IR."""
+    files = (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+    return sum(file.stat().st_size for file in files)
+
+
+def _say_certificate(c: Certificate, task: AnyTask) -> None:
+    verdict = "holds" if c.holds else f"REFUSED, over --max-drop {c.max_drop_points:g}"
+    remedies = f" ({'; '.join(c.remedies)})" if c.remedies else ""
+    counted = f"{c.changed:,} of {c.rows:,} predictions changed"
+    changed = f"numbers moved by up to {c.max_abs_logit:.2g}" if task.name in NUMERIC else counted
+    say(
+        f"  {c.variant}{remedies}: {c.metric} {c.value:.4f}, drop {c.drop_points:+.2f} points "
+        f"[{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}], {changed}, "
+        f"{c.speed.rows_per_second:.0f} rows/s, {c.speed.single_ms:.1f} ms alone, {megabytes(c.size_bytes)}: {verdict}"
+    )

@@ -1,0 +1,128 @@
+"""The variants for ONNX Runtime: fused fp32, and int8 with dynamic scales."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from limbeck.bundle import Variant
+from limbeck.console import say, stage
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.errors import CheckFailed
+from limbeck.export.onnx import OPSET, Exported, count_operators, export_onnx
+from limbeck.export.quantize import quantize_int8, sensitivities
+from limbeck.measure import Certificate
+from limbeck.proving import Candidate
+from limbeck.recipes.judge import Judge, size_of
+
+FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
+PER_CHANNEL = "a scale per output channel"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One way to quantise: `certificate` is None when its logits were not even numbers."""
+
+    per_channel: bool
+    keep_fp32: tuple[str, ...]
+    remedies: tuple[str, ...]
+    certificate: Certificate | None
+
+    @property
+    def holds(self) -> bool:
+        return self.certificate is not None and self.certificate.holds
+
+
+def onnx_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
+    """fp32, int8 if a form of it holds, and the certificates of all that were refused."""
+    fp32_file = judge.folder / FP32_FILE
+    with stage("Compiling fp32 ONNX"):
+        exported = export_onnx(judge.torch_model, fp32_file)
+        engine = OnnxRuntimeEngine(fp32_file, threads=judge.threads)
+        certificate = judge.prove(Candidate("onnx-fp32", "onnxruntime", "fp32", size_of(fp32_file)), engine)
+        fp32 = _variant("onnx-fp32", "fp32", FP32_FILE, exported, (), certificate)
+    with stage("Compiling int8 ONNX"):
+        trials = _int8_trials(judge)
+        kept = _keep_closest(judge, trials)
+    return [fp32, *kept], [t.certificate for t in trials if t.certificate and not t.holds]
+
+
+def _int8_trials(judge: Judge) -> list[_Trial]:
+    """Ways to quantise, built and proven: both kinds of scales and, if neither holds, remedies until one does."""
+    # Equally fast, and which is closer differs from model to model.
+    trials = [_trial(judge, per_channel=False), _trial(judge, per_channel=True, remedies=(PER_CHANNEL,))]
+    if any(trial.holds for trial in trials):
+        return trials
+    per_channel = _drop(trials[1]) <= _drop(trials[0])
+    ranked = sensitivities(
+        judge.folder / FP32_FILE,
+        lambda path: judge.probe(OnnxRuntimeEngine(path, threads=judge.threads)),
+        per_channel=per_channel,
+    )
+    kept = 1
+    while kept < len(ranked) and not trials[-1].holds:
+        names = tuple(s.node for s in ranked[:kept])
+        remedy = f"kept in fp32: {', '.join(_short(name) for name in names)}"
+        channels = (PER_CHANNEL,) if per_channel else ()
+        trials.append(_trial(judge, per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy)))
+        kept *= 2
+    return trials
+
+
+def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:
+    """The closest to the reference of the trials that hold, its file on disk; without one the file is removed."""
+    holding = [(t, t.certificate) for t in trials if t.certificate and t.certificate.holds]
+    path = judge.folder / INT8_FILE
+    if not holding:
+        path.unlink(missing_ok=True)
+        return []
+    closest, certificate = min(holding, key=lambda found: (found[1].changed, found[1].p99_abs_logit))
+    if closest is not trials[-1]:
+        _quantize(judge, closest.per_channel, closest.keep_fp32)
+    exported = Exported(judge.torch_model.input_names, OPSET, count_operators(path))
+    return [_variant("onnx-int8", "int8", INT8_FILE, exported, closest.remedies, certificate)]
+
+
+def _quantize(judge: Judge, per_channel: bool, keep_fp32: tuple[str, ...]) -> Path:
+    path = judge.folder / INT8_FILE
+    quantize_int8(judge.folder / FP32_FILE, path, per_channel=per_channel, keep_fp32=keep_fp32)
+    return path
+
+
+def _trial(
+    judge: Judge, *, per_channel: bool, keep_fp32: tuple[str, ...] = (), remedies: tuple[str, ...] = ()
+) -> _Trial:
+    path = _quantize(judge, per_channel, keep_fp32)
+    candidate = Candidate("onnx-int8", "onnxruntime", "int8", size_of(path), remedies)
+    try:
+        certificate = judge.prove(candidate, OnnxRuntimeEngine(path, threads=judge.threads))
+    except CheckFailed as error:
+        say(f"  int8 refused: {error}")
+        return _Trial(per_channel, keep_fp32, remedies, None)
+    return _Trial(per_channel, keep_fp32, remedies, certificate)
+
+
+def _variant(
+    name: str, precision: str, file: str, exported: Exported, remedies: tuple[str, ...], certificate: Certificate
+) -> Variant:
+    return Variant(
+        name=name,
+        engine="onnxruntime",
+        precision=precision,
+        file=file,
+        inputs=exported.inputs,
+        opset=exported.opset,
+        fused=exported.fused,
+        remedies=remedies,
+        certificate=certificate,
+    )
+
+
+def _short(node: str) -> str:
+    """`layer.0/output/dense` of `/model/inner/bert/encoder/layer.0/output/dense/MatMul`."""
+    return node.rpartition("/encoder/")[2].removesuffix("/MatMul")
+
+
+def _drop(trial: _Trial) -> float:
+    return trial.certificate.drop_points if trial.certificate else math.inf

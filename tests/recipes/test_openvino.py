@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import limbeck
+from limbeck.bundle import read_bundle
+from limbeck.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundles import Command
+
+pytest_plugins = ("bundles",)
+pytestmark = pytest.mark.usefixtures("quick_speed")
+VARIANTS = ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_bundle_for_openvino(
+    own_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reviews_csv: Path
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.judge.race", lambda engines, *_: [float(i) for i in range(len(engines))])
+    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1)
+    names = [variant.name for variant in bundle.manifest.variants]
+    assert [name for name in names if name != "openvino-bf16"] == [v for v in VARIANTS if v != "openvino-bf16"]
+    assert bundle.manifest.chosen == "openvino-int8"
+    assert {"openvino/openvino_model.xml", "openvino/openvino_model.bin"} < set(bundle.manifest.files)
+    certificates = {variant.name: variant.certificate for variant in bundle.manifest.variants}
+    assert certificates["openvino-fp32"].max_abs_logit < 1e-3
+    assert certificates["openvino-int8"].size_bytes < certificates["openvino-fp32"].size_bytes
+
+    texts = ["a fine film", "an awful book and a dull plot"]
+    plain = limbeck.load(own_bundle, variant="onnx-fp32", threads=1).predict(texts)
+    for name in names[2:]:
+        found = limbeck.load(own_bundle, variant=name, threads=1).predict(texts)
+        scores = [[one.scores["positive"] for one in answers] for answers in (plain, found)]
+        np.testing.assert_allclose(scores[1], scores[0], atol=0.1)
+    assert command("verify", own_bundle, "--variant", "openvino-fp32").code == 0
+
+    monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: False)
+    with pytest.raises(UsageError, match=r"needs openvino.*limbeck\[openvino\].*--variant onnx-int8"):
+        limbeck.load(own_bundle, variant="openvino-int8")
+    assert limbeck.load(own_bundle).variant.engine == "onnxruntime"
+    answered = command("predict", own_bundle, *texts)
+    assert answered.code == 0
+    assert "openvino-int8 is faster and needs `pip install 'limbeck[openvino]'`" in answered.err
+    proven = command("verify", own_bundle)
+    assert proven.code == 0
+    assert "openvino-int8 is not proven: its engine is not installed" in proven.err
+    # Compiled again without it, nothing of it is left.
+    again = limbeck.compress(own_bundle, max_drop=100.0, threads=1)
+    assert [variant.name for variant in again.manifest.variants] == VARIANTS[:2]
+    assert not (own_bundle / "openvino").exists()
+    assert read_bundle(own_bundle).manifest.chosen == "onnx-int8"
+
+
+@pytest.mark.usefixtures("openvino")
+def test_onnx_runtime_alone_on_request(own_bundle: Path) -> None:
+    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["onnxruntime"])
+    assert [variant.name for variant in bundle.manifest.variants] == VARIANTS[:2]
+
+
+def test_an_engine_that_is_not_installed(own_bundle: Path) -> None:
+    with pytest.raises(UsageError, match=r"needs openvino, which is not installed: pip install 'limbeck\[openvino\]'"):
+        limbeck.compress(own_bundle, engine=["openvino"])

@@ -211,7 +211,7 @@ def test_what_augment_wrote_is_learnt_and_judged_by_the_rows_of_the_teacher(
     said = capsys.readouterr().err
     assert "Dev and test are the rows that were set aside from the teacher too" in said
     assert "may have learnt" not in said
-    assert training_splits(bundle)[1].texts == load_splits(reviews_csv).test.texts
+    assert training_splits(bundle)[2].texts == load_splits(reviews_csv).test.texts
 
     fewer = written(tmp_path / "fewer.csv", ("opinion", "verdict"), [])
     fewer.write_text("\n".join(data.read_text("utf-8").splitlines()[:100]), "utf-8")

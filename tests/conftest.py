@@ -6,7 +6,6 @@ import csv
 import os
 import random
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
@@ -31,20 +30,6 @@ NEUTRAL = (
 )
 QUESTION = "was it good"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_install() -> Iterator[None]:
-    """Nothing is compiled for OpenVINO, which takes its time, but where a test asks for it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limbeck.engines.load.has_openvino", lambda: False)
-        yield
-
-
-@pytest.fixture
-def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO is installed."""
-    monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: True)
 
 
 def word_piece() -> Tokenizer:

@@ -18,12 +18,11 @@ pytestmark = pytest.mark.usefixtures("quick_speed")
 VARIANTS = ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8"]
 
 
-@pytest.mark.usefixtures("openvino")
 def test_a_bundle_for_openvino(
     own_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reviews_csv: Path
 ) -> None:
     monkeypatch.setattr("limbeck.recipes.judge.race", lambda engines, *_: [float(i) for i in range(len(engines))])
-    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1)
+    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["openvino"])
     names = [variant.name for variant in bundle.manifest.variants]
     assert [name for name in names if name != "openvino-bf16"] == [v for v in VARIANTS if v != "openvino-bf16"]
     assert bundle.manifest.chosen == "openvino-int8"
@@ -57,12 +56,7 @@ def test_a_bundle_for_openvino(
     assert read_bundle(own_bundle).manifest.chosen == "onnx-int8"
 
 
-@pytest.mark.usefixtures("openvino")
-def test_onnx_runtime_alone_on_request(own_bundle: Path) -> None:
-    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["onnxruntime"])
-    assert [variant.name for variant in bundle.manifest.variants] == VARIANTS[:2]
-
-
-def test_an_engine_that_is_not_installed(own_bundle: Path) -> None:
+def test_an_engine_that_is_not_installed(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: False)
     with pytest.raises(UsageError, match=r"needs openvino, which is not installed: pip install 'limbeck\[openvino\]'"):
         limbeck.compress(own_bundle, engine=["openvino"])

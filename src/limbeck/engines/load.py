@@ -36,14 +36,13 @@ def load_engine(folder: Path, variant: Variant, *, threads: int | None = None) -
 
 
 def usable_engines(said: Sequence[EngineName]) -> list[EngineName]:
-    """What to compile for: what was said, by default all that is installed, and ONNX Runtime always.
+    """What to compile for: ONNX Runtime always, and what else was said.
 
     Raises `MissingExtra` for one that is not installed.
     """
     if "openvino" in said and not has_openvino():
         raise MissingExtra("openvino", "openvino")
-    wanted = "openvino" in said if said else has_openvino()
-    return ["onnxruntime", "openvino"] if wanted else ["onnxruntime"]
+    return ["onnxruntime", "openvino"] if "openvino" in said else ["onnxruntime"]
 
 
 def is_installed(engine: str) -> bool:

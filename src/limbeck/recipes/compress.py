@@ -45,8 +45,7 @@ def compress(
     threads
         Compute threads; by default what the CPU quota and affinity allow.
     engine
-        What to compile for: onnxruntime, which is always compiled for, and openvino; may be given several times. By
-        default all that are installed.
+        What to compile for beside ONNX Runtime: openvino, which is faster in batches and slower to start.
     """
     check_numbers(max_drop=max_drop, threads=threads)
     opened = read_bundle(bundle)

@@ -1,15 +1,12 @@
-"""A distillation before its student learns: what both read, what the student begins as, and what the teachers score."""
+"""A distillation before its student learns: what the student begins as, and what the teachers score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from limbeck.bundle import Bundle
 from limbeck.console import notes, stage
-from limbeck.data import Splits
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.students import Student
 from limbeck.distillation.wanted import Weights
@@ -18,9 +15,7 @@ from limbeck.recipes.pruned import Pruning, chosen_pruning, timed_record
 from limbeck.recipes.student import Asked, begun_student, student_lines
 from limbeck.recipes.teachers import Judged, Teacher, judge_teachers, teacher_lines
 from limbeck.recipes.training_choices import start_at_frequencies
-from limbeck.recipes.training_notes import data_lines
-from limbeck.recipes.trimmed import Both, Vocabulary, read_by_both, trimmed_student
-from limbeck.recipes.unlabelled import Unlabelled
+from limbeck.recipes.trimmed import Both, Vocabulary, trimmed_student
 from limbeck.tasks import AnyTask
 from limbeck.training.optimizer import freeze
 from limbeck.training.processes import join
@@ -35,25 +30,6 @@ class Begun:
     vocabulary: Vocabulary | None
     pruning: Pruning | None
     pruned: dict[str, Any] | None
-
-
-def read_together(
-    bundle: Bundle,
-    asked: Asked,
-    master: TextModel,
-    splits: Splits,
-    bare: Unlabelled,
-    task: AnyTask,
-    folder: Path,
-    *,
-    trim: bool,
-) -> Both:
-    """The rows as teacher and student read them; the student's tokenizer is written into an empty `folder`."""
-    reads = asked.made.model if asked.made else master
-    with stage("Tokenising"):
-        both = join().on_first(lambda: read_by_both(bundle, reads, splits, bare, task, folder, trim=trim))
-        notes(data_lines(task, both.ours.learnt))
-    return both
 
 
 def begin(

@@ -26,7 +26,7 @@ def compress(
     threads: int | None = None,
     engine: Sequence[EngineName] = (),
 ) -> Bundle:
-    """Compile a trained bundle to fp32 and int8 ONNX, and for OpenVINO, and prove each on held-out rows.
+    """Compile a trained bundle to fp32 and int8 ONNX, on request for OpenVINO too, and prove each.
 
     int8 is tried with one scale a weight and with one for each output channel, and the form that changes fewer answers
     is kept. A form that loses more than the budget is refused; if both are, the most sensitive nodes stay in fp32, one
@@ -56,10 +56,10 @@ def compress(
     if "openvino" in engines:
         more, over = openvino_variants(judge)
         variants, refused = [*variants, *more], [*refused, *over]
-    else:
-        remove_openvino(opened.folder)
     mark = compress_mark(opened, data, max_drop, engines)
     chosen = judge.fastest([v for v in variants if v.certificate and v.certificate.holds])
+    if "openvino" not in engines:
+        remove_openvino(opened.folder)
     manifest = msgspec.structs.replace(
         opened.manifest,
         variants=tuple(variants),

@@ -18,7 +18,7 @@ from limbeck.measure.contest import Entrant
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
-from limbeck.recipes.begun import begin, read_together
+from limbeck.recipes.begun import begin
 from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.layers_first import in_two, teach_layers
 from limbeck.recipes.lessons import layer_map_of, lesson_of
@@ -31,7 +31,8 @@ from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
-from limbeck.recipes.training_notes import outcome_lines, training_bar
+from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.trimmed import read_by_both
 from limbeck.recipes.unlabelled import read_unlabelled
 from limbeck.recipes.worth import placed, rivals
 from limbeck.report.worth import STUDENT
@@ -255,7 +256,12 @@ def distill(
     plan = replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size))
     pairs = layer_map_of(layer_map, weights, asked.shape, master)
     work = out.parent / f".{out.name}.training"
-    both = read_together(bundle, asked, master, splits, bare, task, work / "bundle", trim=trim_vocabulary)
+    reads = asked.made.model if asked.made else master
+    with stage("Tokenising"):
+        both = processes.on_first(
+            lambda: read_by_both(bundle, reads, splits, bare, task, work / "bundle", trim=trim_vocabulary)
+        )
+        notes(data_lines(task, both.ours.learnt))
     begun = begin(
         *(teachers, master, task, asked, student, both, weights, pairs),
         dropout=dropout,

@@ -57,7 +57,7 @@ def kept_states(
     widths = state_widths(master, names)
     rows = read.learnt.train.rows
     path = kept_file("states", (teacher.sha256(), torch.__version__, repr(names)), rows)
-    what = f"states inside {name_of(teacher)} to the training rows"
+    what = f"states inside {name_of(teacher)} on the training rows"
     if not _fits(what, path, rows, sum(widths)):
         return None
     kept = _kept(what, path, lambda: StatesEngine(master, names), rows, read.pad_id, sum(widths), of_tokens=True)

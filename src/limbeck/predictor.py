@@ -13,6 +13,7 @@ from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
 from limbeck.errors import UsageError
+from limbeck.files import user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
 
@@ -108,7 +109,8 @@ def load(
     chosen = bundle.variant(variant)
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
-    return Predictor(bundle, chosen, load_engine(bundle.folder, chosen, threads=threads))
+    engine = load_engine(bundle.folder, chosen, threads=threads, cache=user_cache() / "compiled")
+    return Predictor(bundle, chosen, engine)
 
 
 def _fastest_installed(bundle: Bundle) -> Variant | None:

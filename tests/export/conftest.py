@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from families import make_base
 from limbeck.export.onnx import Exported, export_onnx
 from limbeck.nn.model import TextModel, load_model, new_model, save_model
 from limbeck.tasks import Classify
@@ -36,6 +37,19 @@ def graph(request: pytest.FixtureRequest, tiny_base: Path, tmp_path_factory: pyt
     model = load_model(folder, TASK, pooling=request.param, attention="eager")
     path = folder / "onnx" / "model.onnx"
     return Graph(model, path, export_onnx(model, path))
+
+
+def family_model(family: str, folder: Path) -> tuple[TextModel, dict[str, NDArray[np.int64]]]:
+    """A tiny random model of a family, made in `folder`, and rows that it can read."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        base = make_base(family, ["the quick brown fox jumps over the lazy dog"], folder / "base")
+        save_model(new_model(str(base), TASK), folder)
+    model = load_model(folder, TASK, pooling="pooler", attention="eager")
+    arrays = {name: np.minimum(values, 20) for name, values in batch([30, 12, 3], 32).items()}
+    pad_id = model.config.pad_token_id or 0
+    arrays["input_ids"] = np.where(arrays["attention_mask"] == 1, np.maximum(arrays["input_ids"], 6), pad_id)
+    return model, arrays
 
 
 def batch(lengths: list[int], width: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from families import FAMILIES
 from limbeck.engines.openvino_engine import OpenVinoEngine
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import BundleError
 from limbeck.export.openvino import export_openvino, quantize_openvino
 
-from .conftest import Graph, batch
+from .conftest import Graph, batch, family_model
 
 LENGTHS = [20, 9, 14]
 
@@ -64,6 +65,28 @@ def test_threads_ask_at_once(intermediate: Path) -> None:
         thread.join()
     for number, answer in got.items():
         np.testing.assert_array_equal(answer, wanted[number])
+
+
+def test_what_was_compiled_is_kept_for_the_next_start(intermediate: Path, tmp_path: Path) -> None:
+    arrays, cache = batch(LENGTHS, 24), tmp_path / "deep" / "cache"
+    first = OpenVinoEngine(intermediate, precision="fp32", threads=1, cache=cache).run(arrays)
+    (kept,) = cache.glob("*.blob")
+    made = kept.stat().st_mtime_ns
+    np.testing.assert_array_equal(
+        OpenVinoEngine(intermediate, precision="fp32", threads=1, cache=cache).run(arrays), first
+    )
+    assert kept.stat().st_mtime_ns == made
+    (tmp_path / "file").touch()
+    without = OpenVinoEngine(intermediate, precision="fp32", threads=1, cache=tmp_path / "file" / "cache")
+    np.testing.assert_array_equal(without.run(arrays), first)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_answers_as_its_model(family: str, tmp_path: Path) -> None:
+    model, arrays = family_model(family, tmp_path)
+    export_openvino(model, tmp_path / "model.xml")
+    got = OpenVinoEngine(tmp_path / "model.xml", precision="fp32", threads=1).run(arrays)
+    np.testing.assert_allclose(got, TorchEngine(model).run(arrays), atol=1e-4)
 
 
 def test_what_is_no_model_is_said(tmp_path: Path) -> None:

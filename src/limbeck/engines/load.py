@@ -15,8 +15,10 @@ from limbeck.errors import MissingExtra, UsageError
 EngineName = Literal["onnxruntime", "openvino"]
 
 
-def load_engine(folder: Path, variant: Variant, *, threads: int | None = None) -> Engine:
+def load_engine(folder: Path, variant: Variant, *, threads: int | None = None, cache: Path | None = None) -> Engine:
     """What runs a variant of the bundle at `folder` on `threads` threads; None takes what quota and affinity allow.
+
+    An engine that compiles for this CPU keeps what it made in the folder `cache`, and starts faster the next time.
 
     Raises `UsageError` for an engine that is not installed or not known, and `BundleError` for files it cannot load.
     """
@@ -31,7 +33,7 @@ def load_engine(folder: Path, variant: Variant, *, threads: int | None = None) -
         # An extra, which takes a while to import.
         from limbeck.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(folder / variant.file, precision=variant.precision, threads=threads)
+        return OpenVinoEngine(folder / variant.file, precision=variant.precision, threads=threads, cache=cache)
     raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,21 @@ _COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 class OpenVinoEngine:
     """An OpenVINO IR, compiled for this CPU as one stream."""
 
-    def __init__(self, path: Path, *, precision: str, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, precision: str, threads: int | None = None, cache: Path | None = None) -> None:
         """Load the `.xml` at `path`, with its `.bin` beside it, to run on `threads` threads; None as for ONNX Runtime.
 
-        `precision` says what is computed in where the graph says nothing: bf16, or fp32.
+        `precision` says what is computed in where the graph says nothing: bf16, or fp32. What was compiled is kept in
+        the folder `cache`, where it can be written to, and the next start takes it from there if the file is the same.
 
         Raises `BundleError` for a file that OpenVINO cannot load.
         """
-        settings = {
+        settings: dict[Any, Any] = {
             properties.inference_num_threads: threads or usable_cpus(),
             properties.num_streams: 1,
             properties.hint.inference_precision: _COMPUTES_IN[precision],
         }
+        if cache is not None and _can_write_to(cache):
+            settings[properties.cache_dir] = str(cache)
         try:
             self._model: Any = ov.Core().compile_model(path, "CPU", settings)
         except Exception as error:
@@ -49,6 +53,14 @@ class OpenVinoEngine:
         given = {name: np.ascontiguousarray(inputs[name]) for name in self._names}
         found = request.infer(given, share_inputs=True)
         return np.array(found[0], dtype=np.float32)
+
+
+def _can_write_to(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def has_bf16() -> bool:

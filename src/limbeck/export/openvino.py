@@ -14,6 +14,7 @@ import openvino as ov
 
 from limbeck.engines.base import Arrays
 from limbeck.errors import ExportError, MissingExtra
+from limbeck.export.first_token import keep_first_token
 from limbeck.export.onnx import quiet, trace
 from limbeck.files import replace_when_written
 from limbeck.nn.model import TextModel
@@ -24,11 +25,12 @@ CALIBRATION_ROWS = 300  # NNCF's own default
 def export_openvino(model: TextModel, path: Path) -> None:
     """Write `model`, loaded with eager attention, as the fp32 IR at `path` (`.xml`) and the `.bin` beside it.
 
-    Inputs and output are those of `export_onnx`.
+    Inputs and output are those of `export_onnx`, and what the head does not read is left out likewise.
     """
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         trace(model, plain)
+        keep_first_token(plain)
         _save(ov.Core().read_model(plain), path)
 
 

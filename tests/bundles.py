@@ -30,7 +30,7 @@ SPEED = Speed(rows_per_second=1000.0, single_ms=1.0, single_p95_ms=2.0, rows=20)
 ANY_DROP = 100.0
 
 
-def dead_heat(engines: Sequence[Engine], *_: object) -> list[float]:
+def dead_heat(engines: Sequence[Engine], *_: object, **__: object) -> list[float]:
     """All are equally fast, so that the first, fp32, is chosen."""
     return [1.0] * len(engines)
 
@@ -39,7 +39,7 @@ def dead_heat(engines: Sequence[Engine], *_: object) -> list[float]:
 def quick_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proofs state a made-up speed instead of measuring for seconds."""
     monkeypatch.setattr("limbeck.proving.measure_speed", lambda *_: SPEED)
-    monkeypatch.setattr("limbeck.recipes.judge.race", dead_heat)
+    monkeypatch.setattr("limbeck.recipes.judge.race_engines", dead_heat)
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def build_bundle(fast: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
         out = tmp_path_factory.mktemp("built") / "model"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("limbeck.proving.measure_speed", lambda *_: SPEED)
-            patch.setattr("limbeck.recipes.judge.race", dead_heat)
+            patch.setattr("limbeck.recipes.judge.race_engines", dead_heat)
             patch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
             limbeck.build(str(data), out=out, **{**fast, "epochs": 1, **arguments})
         return out

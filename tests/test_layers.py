@@ -29,6 +29,7 @@ RANKS = {
     "engines": 3,
     "nn": 3,
     "predictor": 3,
+    "tuning": 3,
     "proving": 3,
     "console": 4,
     "training": 4,
@@ -45,7 +46,8 @@ ASIDE = {
     "data": {"tasks"},
     "nn": {"bundle"},
     "engines": {"bundle"},
-    "predictor": {"bundle", "engines"},
+    "predictor": {"bundle", "engines", "tuning"},
+    "tuning": {"bundle", "engines"},
     "proving": {"bundle", "engines", "predictor"},
     "distillation": {"training"},
     "cli": {"show"},
@@ -56,8 +58,8 @@ ASIDE_OF_MODULES = {"engines.torch_engine": {"nn"}}
 # Production: neither these nor anything that they import, at module level, may bring in what trains.
 BELOW_THE_TORCH_LINE = (
     *("errors", "files", "console", "bases", "tasks", "text", "data", "measure", "bundle", "engines"),
-    *("predictor", "proving"),
-    *("recipes.bases", "recipes.predict", "show", "cli"),
+    *("predictor", "proving", "tuning"),
+    *("recipes.bases", "recipes.predict", "recipes.tune", "show", "cli"),
 )
 ABOVE_IT_ALL_THE_SAME = {"engines.torch_engine"}
 TRAINING_LIBRARIES = [

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Model
 from limbeck.engines.base import Arrays
-from limbeck.proving import race
+from limbeck.proving import race_engines
 from limbeck.text import Tokens
 
 MODEL = Model(base="b", pooling="cls", max_tokens=16, longest_input=16, pad_id=0, pair=False, parameters=1)
@@ -26,7 +26,7 @@ def test_a_race_is_run_in_turn_so_that_a_slow_spell_hits_all() -> None:
     log: list[str] = []
     ids = np.arange(5, dtype=np.int32)
     rows = [Tokens(i, ids, np.zeros(5, np.int8)) for i in range(8)]
-    speeds = race([Recorded("a", log), Recorded("b", log)], rows, MODEL, turns=3)
+    speeds = race_engines([Recorded("a", log), Recorded("b", log)], rows, MODEL, most_turns=3)
     assert log == ["a", "b"] * 4  # one turn warms up
     assert len(speeds) == 2
     assert min(speeds) > 0

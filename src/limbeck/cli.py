@@ -69,6 +69,10 @@ for _name, (_help, _example) in {
         "Answer texts given as arguments, on standard input or in a file.",
         'limbeck predict model "a fine film" "a dull one"',
     ),
+    "tune": (
+        "Find how this machine runs a bundle fastest, and keep it for predict.",
+        "limbeck tune model",
+    ),
     "bases": ("List known encoders: sizes, languages, where their weights are.", "limbeck bases MiniLM"),
     "convert": (
         "Make a Hugging Face folder of a TensorFlow checkpoint of BERT.",

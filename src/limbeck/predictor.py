@@ -12,10 +12,12 @@ from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.errors import UsageError
 from limbeck.files import user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
+from limbeck.tuning import Objective, settings_for
 
 Text = str | tuple[str, str] | list[str]
 
@@ -23,12 +25,13 @@ Text = str | tuple[str, str] | list[str]
 class Predictor:
     """A loaded bundle that answers texts. Safe to call from several threads."""
 
-    def __init__(self, bundle: Bundle, variant: Variant, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, engine: Engine, settings: Settings = DEFAULT) -> None:
         self.bundle = bundle
         self.variant = variant
         self.task: AnyTask = bundle.manifest.task
         self.model = bundle.manifest.model
         self.tokenizer = Tokenizer(bundle.tokenizer_file)
+        self.settings = settings
         self._engine = engine
 
     def predict(
@@ -64,6 +67,7 @@ class Predictor:
             tokens,
             pad_id=self.model.pad_id,
             max_tokens=self.model.max_tokens,
+            settings=self.settings,
             on_batch=on_batch,
         )
 
@@ -96,12 +100,15 @@ def load(
     variant: str | None = None,
     threads: int | None = None,
     max_tokens: int | None = None,
+    objective: Objective = "latency",
 ) -> Predictor:
     """Load a bundle for prediction: the variant named, or the chosen one, and where its engine is not installed the
     fastest of the others that hold.
 
     `threads` is the number of compute threads; None takes what the CPU quota and affinity allow.
-    `max_tokens` is the most to read of a text; None takes what the model was trained with.
+    `max_tokens` is the most to read of a text; None takes what the model was trained with. `objective` says what it is
+    for, single texts (`latency`) or many in a call (`throughput`); it matters once `limbeck tune` found how this
+    machine does either fastest.
 
     Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
     """
@@ -109,8 +116,9 @@ def load(
     chosen = bundle.variant(variant)
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
-    engine = load_engine(bundle.folder, chosen, threads=threads, cache=user_cache() / "compiled")
-    return Predictor(bundle, chosen, engine)
+    settings = settings_for(bundle, chosen, objective, threads)
+    engine = load_engine(bundle.folder, chosen, settings, cache=user_cache() / "compiled")
+    return Predictor(bundle, chosen, engine, settings)
 
 
 def _fastest_installed(bundle: Bundle) -> Variant | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from limbeck.bundle import Model
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.base import most_units, per_unit
-from limbeck.measure import Certificate, Speed, certify, single_ms, stability, this_machine, throughput
+from limbeck.measure import Certificate, Speed, certify, race, single_ms, stability, this_machine, throughput
+from limbeck.measure.race import MOST_TURNS
 from limbeck.predictor import labelled_logits
 from limbeck.tasks import AnyTask, Logits
 from limbeck.text import Tokens, pad
@@ -98,7 +99,7 @@ def prove(
 
 def measure_speed(engine: Engine, tokens: Sequence[Tokens], model: Model) -> Speed:
     """Rows a second in batches of like length, and milliseconds for one row alone, on a sample of `tokens`."""
-    sample = _timed_sample(tokens)
+    sample = timed_sample(tokens)
 
     def batches() -> int:
         return len(compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens))
@@ -116,19 +117,28 @@ def measure_speed(engine: Engine, tokens: Sequence[Tokens], model: Model) -> Spe
     )
 
 
-def race(engines: Sequence[Engine], tokens: Sequence[Tokens], model: Model, *, turns: int = 5) -> list[float]:
-    """Rows a second of each engine over the same sample of `tokens`: the median of `turns` taken in turn."""
-    sample = _timed_sample(tokens)
-    seconds = np.empty((turns + 1, len(engines)))
-    for turn in range(turns + 1):
-        for i, engine in enumerate(engines):
-            start = time.perf_counter()
-            compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens)
-            seconds[turn, i] = time.perf_counter() - start
-    return [float(rate) for rate in len(sample) / np.median(seconds[1:], axis=0)]  # the first turn warms up
+def race_engines(
+    engines: Sequence[Engine],
+    tokens: Sequence[Tokens],
+    model: Model,
+    *,
+    singles: bool = False,
+    most_turns: int = MOST_TURNS,
+) -> list[float]:
+    """Rows a second of each engine over the same sample of `tokens`, in batches or one by one, timed in turn."""
+    sample = timed_sample(tokens)
+
+    def batches(engine: Engine) -> int:
+        return len(compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens))
+
+    def one_by_one(engine: Engine) -> int:
+        return len([engine.run(pad([t], pad_id=model.pad_id, length=len(t))) for t in sample[:SINGLE_RUNS]])
+
+    return race([partial(one_by_one if singles else batches, engine) for engine in engines], most_turns=most_turns)
 
 
-def _timed_sample(tokens: Sequence[Tokens]) -> list[Tokens]:
+def timed_sample(tokens: Sequence[Tokens]) -> list[Tokens]:
+    """The first rows, as many as take a second or two."""
     sample: list[Tokens] = []
     total = 0
     for row in tokens[:TIMED_ROWS]:

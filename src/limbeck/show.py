@@ -13,6 +13,7 @@ from limbeck.measure import Certificate
 from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.pretrained import PretrainedEncoder
+from limbeck.recipes.tune import Tuning
 from limbeck.recipes.verify import Verification
 from limbeck.tasks import NUMERIC
 
@@ -44,6 +45,8 @@ def show(result: object, *, as_json: bool, printed: str = "") -> None:
         _show_verification(result)
     elif isinstance(result, Bases):
         _show_bases(result)
+    elif isinstance(result, Tuning):
+        _show_tuning(result)
     else:
         sys.stdout.write(printed if result is None or isinstance(result, int) else f"{result}\n")
 
@@ -120,6 +123,36 @@ def _show_bases(found: Bases) -> None:
             base.tf_hub or "",
         )
     Console(width=None if sys.stdout.isatty() else 190).print(table)
+
+
+def _show_tuning(found: Tuning) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "threads", "streams", "tokens a batch", "lengths, multiple of", "spinning", "rows/s", "")
+    for name, trials, best in (
+        ("one by one", found.singles, found.latency),
+        ("in batches", found.batches, found.throughput),
+    ):
+        last = max(i for i, trial in enumerate(trials) if trial.settings == best)
+        for i, trial in enumerate(trials):
+            s, batches = trial.settings, trials is found.batches
+            table.add_row(
+                name,
+                str(s.threads),
+                str(s.streams) if batches else "–",
+                f"{s.budget_tokens:,}" if batches else "–",
+                str(s.round_to) if batches else "–",
+                "yes" if s.spinning else "no",
+                f"{trial.rows_per_second:.0f}",
+                "kept" if i == last else "",
+            )
+            name = ""
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    sys.stdout.write(
+        f"{found.variant} on {found.machine.cpu}, {found.machine.cpus:g} CPUs, in {duration(found.seconds)}\n"
+        f"predict uses this from now on: {found.file}\n"
+    )
 
 
 def _table(certificates: list[tuple[Certificate, str]], task: str, *, chosen: str | None) -> None:

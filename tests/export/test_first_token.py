@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from families import FAMILIES
+from limbeck.engines import Settings
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.export.first_token import keep_first_token
@@ -22,6 +23,8 @@ from .conftest import Graph, batch, family_model
 
 TASK = Classify(("bad", "fair", "good"))
 Change = Callable[[onnx.GraphProto], None]
+
+ONE = Settings(threads=1)
 
 
 def products(path: Path, layer: int) -> list[str]:
@@ -121,5 +124,5 @@ def test_other_graphs_are_left_alone(whole: Path, tmp_path: Path, change: Change
 def test_every_family_answers_as_its_model(family: str, tmp_path: Path) -> None:
     model, arrays = family_model(family, tmp_path)
     export_onnx(model, tmp_path / "model.onnx")
-    got = OnnxRuntimeEngine(tmp_path / "model.onnx", threads=1).run(arrays)
+    got = OnnxRuntimeEngine(tmp_path / "model.onnx", ONE).run(arrays)
     np.testing.assert_allclose(got, TorchEngine(model).run(arrays), atol=1e-4)

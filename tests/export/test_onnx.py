@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limbeck.engines import Settings
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import ExportError
@@ -18,6 +19,8 @@ from limbeck.export import onnx as target
 from limbeck.export.onnx import OPSET, count_operators, export_onnx, quiet
 
 from .conftest import Graph, batch
+
+ONE = Settings(threads=1)
 
 
 def test_every_attention_block_is_fused(graph: Graph) -> None:
@@ -48,13 +51,13 @@ def test_nothing_but_the_graph_is_left(graph: Graph) -> None:
 @given(lengths=st.lists(st.integers(2, 64), min_size=1, max_size=5), more=st.integers(0, 20), seed=st.integers(0, 99))
 def test_the_graph_answers_as_the_model_does(graph: Graph, lengths: list[int], more: int, seed: int) -> None:
     arrays = batch(lengths, min(64, max(lengths) + more), seed)
-    got = OnnxRuntimeEngine(graph.path, threads=1).run(arrays)
+    got = OnnxRuntimeEngine(graph.path, ONE).run(arrays)
     assert got.shape == (len(lengths), 3)
     np.testing.assert_allclose(got, TorchEngine(graph.model).run(arrays), atol=1e-4)
 
 
 def test_padding_does_not_change_the_graphs_answer(graph: Graph) -> None:
-    engine = OnnxRuntimeEngine(graph.path, threads=1)
+    engine = OnnxRuntimeEngine(graph.path, ONE)
     together = engine.run(batch([64, 30, 9], 64))
     arrays = batch([64, 30, 9], 64)
     for row, length in enumerate((64, 30, 9)):

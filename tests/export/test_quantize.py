@@ -7,14 +7,17 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from limbeck.engines import Settings
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.export.quantize import quantize_int8, sensitivities, weight_nodes
 
 from .conftest import Graph, batch
 
+ONE = Settings(threads=1)
+
 
 def logits_of(path: Path) -> NDArray[np.float32]:
-    return OnnxRuntimeEngine(path, threads=1).run(batch([40, 12, 25, 3], 40))
+    return OnnxRuntimeEngine(path, ONE).run(batch([40, 12, 25, 3], 40))
 
 
 INT8_KINDS = ("QAttention", "MatMulInteger", "QEmbedLayerNormalization", "QGemm")

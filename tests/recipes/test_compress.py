@@ -70,7 +70,7 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
             )
 
         monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
-        monkeypatch.setattr("limbeck.recipes.judge.race", lambda *_: [1000.0, int8_rows_per_second])
+        monkeypatch.setattr("limbeck.recipes.judge.race_engines", lambda *_, **__: [1000.0, int8_rows_per_second])
         return limbeck.compress(own_bundle, max_drop=1.0, threads=1)
 
     return made_up
@@ -163,6 +163,18 @@ def test_logits_that_are_not_finite_are_refused_and_the_next_remedy_tried(
 
 def test_the_fastest_that_holds_is_chosen(compress: Compress) -> None:
     assert compress([0.0], int8_rows_per_second=500.0).manifest.chosen == "onnx-fp32"
+
+
+@pytest.mark.parametrize(
+    ("objective", "chosen"), [("throughput", "onnx-fp32"), ("latency", "onnx-int8"), ("size", "onnx-int8")]
+)
+def test_the_best_for_what_was_asked_is_chosen(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, objective: Any, chosen: str
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.judge.race_engines", lambda *_, singles: [1.0, 2.0] if singles else [2.0, 1.0])
+    manifest = limbeck.compress(own_bundle, max_drop=100.0, threads=1, objective=objective).manifest
+    assert manifest.chosen == chosen
+    assert manifest.arguments["compress"]["objective"] == objective
 
 
 def test_int8_may_hold_where_fp32_does_not(compress: Compress) -> None:

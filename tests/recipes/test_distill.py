@@ -20,7 +20,7 @@ from families import make_base
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.data import Columns, load_splits
 from limbeck.distillation.wanted import PRESETS
-from limbeck.engines import compute_logits
+from limbeck.engines import Settings, compute_logits
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import DataError, UsageError
 from limbeck.recipes.report import report
@@ -37,6 +37,8 @@ pytestmark = pytest.mark.usefixtures("quick_speed")
 FAST: dict[str, Any] = {"student": "L1", "epochs": 4, "learning_rate": 3e-3, "precision": "fp32", "compare": False}
 Distill = Callable[..., Bundle]
 Teacher = Callable[..., Path]
+
+ONE = Settings(threads=1)
 
 
 class Stopped(Exception):

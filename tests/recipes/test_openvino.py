@@ -21,7 +21,9 @@ VARIANTS = ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvin
 def test_a_bundle_for_openvino(
     own_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reviews_csv: Path
 ) -> None:
-    monkeypatch.setattr("limbeck.recipes.judge.race", lambda engines, *_: [float(i) for i in range(len(engines))])
+    monkeypatch.setattr(
+        "limbeck.recipes.judge.race_engines", lambda engines, *_, **__: [float(i) for i in range(len(engines))]
+    )
     bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["openvino"])
     names = [variant.name for variant in bundle.manifest.variants]
     assert [name for name in names if name != "openvino-bf16"] == [v for v in VARIANTS if v != "openvino-bf16"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation.states import captured
-from limbeck.engines.base import BUDGET_TOKENS
+from limbeck.engines.settings import BUDGET_TOKENS
 from limbeck.nn.model import TextModel
 from limbeck.text import Tokens, pad, padded_length, token_batches
 

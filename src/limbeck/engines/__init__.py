@@ -1,5 +1,6 @@
 """What runs a compiled variant: arrays in, arrays out. One file an engine."""
 
 from limbeck.engines.base import Engine, compute_logits
+from limbeck.engines.settings import Settings
 
-__all__ = ["Engine", "compute_logits"]
+__all__ = ["Engine", "Settings", "compute_logits"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.text import Tokens, pad, padded_length, token_batches
-
-BUDGET_TOKENS = 4096  # of a batch, padding included: measured best between 2,048 and 8,192 on two cores
 
 Arrays = Mapping[str, NDArray[np.int64]]
 
@@ -32,23 +32,61 @@ def compute_logits(
     *,
     pad_id: int,
     max_tokens: int,
-    budget_tokens: int = BUDGET_TOKENS,
+    settings: Settings = DEFAULT,
     on_batch: Callable[[int], None] = lambda rows: None,
 ) -> NDArray[np.float32]:
-    """Logits `[rows, outputs]` in the order of `rows`, computed in batches of like length.
+    """Logits `[rows, outputs]` in the order of `rows`, computed in batches of like length, equal rows once.
 
     Of rows with units those of each unit, as `per_unit` gives them.
     """
+    distinct, answered_by = _distinct(rows)
+    stand_for = np.bincount(answered_by)
     logits: NDArray[np.float32] | None = None
-    lengths = [len(row) for row in rows]
-    width = most_units(rows)
-    for indices, arrays in _padded_batches(rows, lengths, pad_id, max_tokens, budget_tokens):
-        answer = per_unit(run(arrays), [rows[i] for i in indices], width)
+    for indices, answer in _answers(run, distinct, pad_id, max_tokens, settings):
         if logits is None:
-            logits = np.empty((len(rows), *answer.shape[1:]), dtype=np.float32)
+            logits = np.empty((len(distinct), *answer.shape[1:]), dtype=np.float32)
         logits[indices] = answer
-        on_batch(len(indices))
-    return np.empty((0, 0), dtype=np.float32) if logits is None else logits
+        on_batch(int(stand_for[indices].sum()))
+    if logits is None:
+        return np.empty((0, 0), dtype=np.float32)
+    return logits if len(distinct) == len(rows) else logits[answered_by]
+
+
+def _distinct(rows: Sequence[Tokens]) -> tuple[list[Tokens], NDArray[np.int64]]:
+    """The rows without those that repeat another, and for each row the place of the one that answers it."""
+    places: dict[tuple[bytes, ...], int] = {}
+    distinct: list[Tokens] = []
+    answered_by = np.empty(len(rows), dtype=np.int64)
+    for i, row in enumerate(rows):
+        units = b"" if row.units is None else row.units.positions.tobytes()
+        same = (row.input_ids.tobytes(), row.token_type_ids.tobytes(), units)
+        answered_by[i] = places.setdefault(same, len(distinct))
+        if answered_by[i] == len(distinct):
+            distinct.append(row)
+    return distinct, answered_by
+
+
+def _answers(
+    run: Callable[[Arrays], NDArray[np.float32]],
+    rows: Sequence[Tokens],
+    pad_id: int,
+    max_tokens: int,
+    settings: Settings,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Places of rows with their logits, a batch at a time, the longest rows first."""
+    lengths, width, multiple = [len(row) for row in rows], most_units(rows), settings.round_to
+
+    def answer(indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        batch = [rows[i] for i in indices]
+        length = padded_length(lengths[indices[0]], limit=max_tokens, round_to=multiple)
+        return indices, per_unit(run(pad(batch, pad_id=pad_id, length=length)), batch, width)
+
+    batches = token_batches(lengths, budget_tokens=settings.budget_tokens, max_length=max_tokens, round_to=multiple)
+    if settings.streams == 1:
+        yield from map(answer, batches)
+        return
+    with ThreadPoolExecutor(settings.streams) as pool:
+        yield from pool.map(answer, batches)
 
 
 def most_units(rows: Sequence[Tokens]) -> int:
@@ -68,11 +106,3 @@ def per_unit(logits: NDArray[np.float32], rows: Sequence[Tokens], width: int) ->
         if row.units is not None:
             found[i, : len(row.units.positions)] = logits[i, row.units.positions]
     return found
-
-
-def _padded_batches(
-    rows: Sequence[Tokens], lengths: Sequence[int], pad_id: int, max_tokens: int, budget_tokens: int
-) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
-    for indices in token_batches(lengths, budget_tokens=budget_tokens, max_length=max_tokens):
-        length = padded_length(lengths[indices[0]], limit=max_tokens)
-        yield indices, pad([rows[i] for i in indices], pad_id=pad_id, length=length)

@@ -10,20 +10,21 @@ from typing import Literal
 from limbeck.bundle import Variant
 from limbeck.engines.base import Engine
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.errors import MissingExtra, UsageError
 
 EngineName = Literal["onnxruntime", "openvino"]
 
 
-def load_engine(folder: Path, variant: Variant, *, threads: int | None = None, cache: Path | None = None) -> Engine:
-    """What runs a variant of the bundle at `folder` on `threads` threads; None takes what quota and affinity allow.
+def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *, cache: Path | None = None) -> Engine:
+    """What runs a variant of the bundle at `folder`.
 
     An engine that compiles for this CPU keeps what it made in the folder `cache`, and starts faster the next time.
 
     Raises `UsageError` for an engine that is not installed or not known, and `BundleError` for files it cannot load.
     """
     if variant.engine == "onnxruntime":
-        return OnnxRuntimeEngine(folder / variant.file, threads=threads)
+        return OnnxRuntimeEngine(folder / variant.file, settings)
     if variant.engine == "openvino":
         if not is_installed("openvino"):
             raise UsageError(
@@ -33,7 +34,7 @@ def load_engine(folder: Path, variant: Variant, *, threads: int | None = None, c
         # An extra, which takes a while to import.
         from limbeck.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(folder / variant.file, precision=variant.precision, threads=threads, cache=cache)
+        return OpenVinoEngine(folder / variant.file, settings, precision=variant.precision, cache=cache)
     raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
 
 

@@ -9,6 +9,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from limbeck.engines.base import Arrays
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.errors import BundleError
 from limbeck.measure import usable_cpus
 
@@ -16,18 +17,19 @@ from limbeck.measure import usable_cpus
 class OnnxRuntimeEngine:
     """An ONNX file in a session of its own."""
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        """Load `path` to run on `threads` threads; None takes what the CPU quota and affinity allow.
+    def __init__(self, path: Path, settings: Settings = DEFAULT) -> None:
+        """Load `path`.
 
-        ONNX Runtime's own default counts the machine's cores and cannot see a container's quota. Its telemetry is
-        switched off.
+        ONNX Runtime's own default for threads counts the machine's cores and cannot see a container's quota. Its
+        telemetry is switched off.
 
         Raises `BundleError` for a file that ONNX Runtime cannot load.
         """
         ort.disable_telemetry_events()
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cpus()
+        options.intra_op_num_threads = max(1, (settings.threads or usable_cpus()) // settings.streams)
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
         # Plans made for one shape would pile up over the many shapes of text.
         options.enable_mem_pattern = False
         options.log_severity_level = 3

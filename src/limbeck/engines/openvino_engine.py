@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from openvino import properties
 
 from limbeck.engines.base import Arrays
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.errors import BundleError
 from limbeck.measure import usable_cpus
 
@@ -21,25 +22,25 @@ _COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoEngine:
-    """An OpenVINO IR, compiled for this CPU as one stream."""
+    """An OpenVINO IR, compiled for this CPU."""
 
-    def __init__(self, path: Path, *, precision: str, threads: int | None = None, cache: Path | None = None) -> None:
-        """Load the `.xml` at `path`, with its `.bin` beside it, to run on `threads` threads; None as for ONNX Runtime.
+    def __init__(self, path: Path, settings: Settings = DEFAULT, *, precision: str, cache: Path | None = None) -> None:
+        """Load the `.xml` at `path`, with its `.bin` beside it.
 
         `precision` says what is computed in where the graph says nothing: bf16, or fp32. What was compiled is kept in
         the folder `cache`, where it can be written to, and the next start takes it from there if the file is the same.
 
         Raises `BundleError` for a file that OpenVINO cannot load.
         """
-        settings: dict[Any, Any] = {
-            properties.inference_num_threads: threads or usable_cpus(),
-            properties.num_streams: 1,
+        said: dict[Any, Any] = {
+            properties.inference_num_threads: settings.threads or usable_cpus(),
+            properties.num_streams: settings.streams,
             properties.hint.inference_precision: _COMPUTES_IN[precision],
         }
         if cache is not None and _can_write_to(cache):
-            settings[properties.cache_dir] = str(cache)
+            said[properties.cache_dir] = str(cache)
         try:
-            self._model: Any = ov.Core().compile_model(path, "CPU", settings)
+            self._model: Any = ov.Core().compile_model(path, "CPU", said)
         except Exception as error:
             raise BundleError(f"{path} cannot be loaded by OpenVINO: {error}") from error
         self._names = [port.any_name for port in self._model.inputs]

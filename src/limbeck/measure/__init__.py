@@ -13,6 +13,7 @@ from limbeck.measure.latency import (
 )
 from limbeck.measure.machine import Machine, this_machine, usable_cpus
 from limbeck.measure.parity import ChangedRow, Parity, Run, Stability, compare, row_differences, stability
+from limbeck.measure.race import race
 
 __all__ = [
     "Certificate",
@@ -32,6 +33,7 @@ __all__ = [
     "drop_points",
     "paired_bootstrap",
     "peak_memory_bytes",
+    "race",
     "row_differences",
     "rows_per_second",
     "single_ms",

@@ -133,8 +133,8 @@ def throughput(
     rates: list[float] = []
     shares: list[float] = []
     repeated = 0
-    settled = False
-    while len(rates) < max_windows and not settled:
+    agreed = False
+    while len(rates) < max_windows and not agreed:
         before = cpu_times()
         rate = _window_rate(run, seconds, clock)
         share = _others_share(before, cpu_times())
@@ -144,11 +144,11 @@ def throughput(
         rates.append(rate)
         if share is not None:
             shares.append(share)
-        settled = _settled(rates)
+        agreed = settled(rates)
     return Throughput(
-        rows_per_second=statistics.median(rates[-SETTLED_WINDOWS:] if settled else rates),
+        rows_per_second=statistics.median(rates[-SETTLED_WINDOWS:] if agreed else rates),
         windows=len(rates),
-        settled=settled,
+        settled=agreed,
         repeated=repeated,
         others_share=max(shares, default=None),
     )
@@ -217,6 +217,7 @@ def _others_share(before: CpuTimes | None, after: CpuTimes | None) -> float | No
     return min(1.0, max(0.0, others_s / (after.total_s - before.total_s)))
 
 
-def _settled(rates: list[float]) -> bool:
+def settled(rates: list[float]) -> bool:
+    """Whether the last three rates lie within 5 % of their median."""
     last = rates[-SETTLED_WINDOWS:]
     return len(last) == SETTLED_WINDOWS and max(last) - min(last) <= SETTLED_SPREAD * statistics.median(last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,7 +13,7 @@ from limbeck.console import say, stage
 from limbeck.engines.load import EngineName, usable_engines
 from limbeck.errors import CheckFailed
 from limbeck.recipes.arguments import check_numbers, fingerprint
-from limbeck.recipes.judge import Judge
+from limbeck.recipes.judge import Judge, Objective
 from limbeck.recipes.onnx_variants import onnx_variants
 from limbeck.recipes.openvino_variants import openvino_variants, remove_openvino
 from limbeck.recipes.trained import made_with
@@ -25,12 +26,13 @@ def compress(
     max_drop: float = 0.5,
     threads: int | None = None,
     engine: Sequence[EngineName] = (),
+    objective: Objective = "throughput",
 ) -> Bundle:
     """Compile a trained bundle to fp32 and int8 ONNX, on request for OpenVINO too, and prove each.
 
     int8 is tried with one scale a weight and with one for each output channel, and the form that changes fewer answers
     is kept. A form that loses more than the budget is refused; if both are, the most sensitive nodes stay in fp32, one
-    after another, until the budget holds. The fastest variant that holds is chosen.
+    after another, until the budget holds. The best variant that holds is chosen.
 
     Example: `limbeck compress model --max-drop 0.3`
 
@@ -46,6 +48,9 @@ def compress(
         Compute threads; by default what the CPU quota and affinity allow.
     engine
         What to compile for beside ONNX Runtime: openvino, which is faster in batches and slower to start.
+    objective
+        Choose the variant with the most rows a second in batches (throughput), the one that answers a single text
+        fastest (latency), or the smallest (size).
     """
     check_numbers(max_drop=max_drop, threads=threads)
     opened = read_bundle(bundle)
@@ -56,8 +61,9 @@ def compress(
     if "openvino" in engines:
         more, over = openvino_variants(judge)
         variants, refused = [*variants, *more], [*refused, *over]
-    mark = compress_mark(opened, data, max_drop, engines)
-    chosen = judge.fastest([v for v in variants if v.certificate and v.certificate.holds])
+    said: dict[str, Any] = {"data": data, "max_drop": max_drop, "engine": engines, "objective": objective}
+    mark = compress_mark(opened, **said)
+    chosen = judge.best([v for v in variants if v.certificate and v.certificate.holds], objective)
     if "openvino" not in engines:
         remove_openvino(opened.folder)
     manifest = msgspec.structs.replace(
@@ -65,8 +71,7 @@ def compress(
         variants=tuple(variants),
         refused=tuple(refused),
         chosen=chosen.name if chosen else None,
-        arguments=opened.manifest.arguments
-        | {"compress": {"data": data, "max_drop": max_drop, "engine": engines, "fingerprint": mark}},
+        arguments=opened.manifest.arguments | {"compress": said | {"fingerprint": mark}},
     )
     written = Bundle(opened.folder, write_manifest(opened.folder, manifest))
     if chosen is None:
@@ -75,8 +80,10 @@ def compress(
     return written
 
 
-def compress_mark(bundle: Bundle, data: str | None, max_drop: float, engines: Sequence[EngineName]) -> str:
+def compress_mark(
+    bundle: Bundle, data: str | None, max_drop: float, engine: Sequence[EngineName], objective: Objective
+) -> str:
     """What the variants of a bundle depend on."""
     trained = made_with(bundle.manifest)["fingerprint"]
-    said = {"train": trained, "data": data, "max_drop": max_drop, "engine": list(engines)}
+    said = {"train": trained, "data": data, "max_drop": max_drop, "engine": list(engine), "objective": objective}
     return fingerprint(said, bundle.manifest.source.sha256)

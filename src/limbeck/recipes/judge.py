@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,20 @@ from limbeck.bundle import Bundle, Variant
 from limbeck.console import megabytes, say
 from limbeck.data import Columns
 from limbeck.data.sampling import JUDGED_ROWS, at_most
-from limbeck.engines import Engine, compute_logits
+from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
 from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.measure import Certificate
 from limbeck.nn.model import load_model
-from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race
+from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race_engines
 from limbeck.recipes.held_out import judging, new_rows, training_splits
 from limbeck.tasks import NUMERIC, AnyTask, Logits
 from limbeck.text import pad
 
 PROBE_ROWS = 128
+
+Objective = Literal["throughput", "latency", "size"]
 
 
 class Judge:
@@ -32,7 +35,7 @@ class Judge:
     def __init__(self, bundle: Bundle, data: str | None, max_drop: float, threads: int | None) -> None:
         self.bundle, self.folder = bundle, bundle.folder
         self.task, self.model = bundle.manifest.task, bundle.manifest.model
-        self.max_drop, self.threads = max_drop, threads
+        self.max_drop, self.settings = max_drop, Settings(threads=threads)
         if data is None:
             self._train, dev, test = training_splits(bundle)
         else:
@@ -69,12 +72,17 @@ class Judge:
         tokens = judging(self.bundle, at_most(self._train, rows)).held_out.tokens[:rows]
         return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in tokens]
 
-    def fastest(self, variants: Sequence[Variant]) -> Variant | None:
-        """The one with the most rows a second, timed in turn: apart, a busy moment could turn the order around."""
+    def best(self, variants: Sequence[Variant], objective: Objective) -> Variant | None:
+        """The fastest in batches (`throughput`) or on single texts (`latency`), or the smallest (`size`).
+
+        They are timed in turn: apart, a busy moment could turn the order around.
+        """
         if len(variants) < 2:
             return variants[0] if variants else None
-        engines = [load_engine(self.folder, v, threads=self.threads) for v in variants]
-        speeds = race(engines, self.held_out.tokens, self.model)
+        if objective == "size":
+            return min(variants, key=lambda variant: size_of(self.folder / variant.file))
+        engines = [load_engine(self.folder, v, self.settings) for v in variants]
+        speeds = race_engines(engines, self.held_out.tokens, self.model, singles=objective == "latency")
         return max(zip(speeds, variants, strict=True), key=lambda found: found[0])[1]
 
 

@@ -39,7 +39,7 @@ def onnx_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
     fp32_file = judge.folder / FP32_FILE
     with stage("Compiling fp32 ONNX"):
         exported = export_onnx(judge.torch_model, fp32_file)
-        engine = OnnxRuntimeEngine(fp32_file, threads=judge.threads)
+        engine = OnnxRuntimeEngine(fp32_file, judge.settings)
         certificate = judge.prove(Candidate("onnx-fp32", "onnxruntime", "fp32", size_of(fp32_file)), engine)
         fp32 = _variant("onnx-fp32", "fp32", FP32_FILE, exported, (), certificate)
     with stage("Compiling int8 ONNX"):
@@ -57,7 +57,7 @@ def _int8_trials(judge: Judge) -> list[_Trial]:
     per_channel = _drop(trials[1]) <= _drop(trials[0])
     ranked = sensitivities(
         judge.folder / FP32_FILE,
-        lambda path: judge.probe(OnnxRuntimeEngine(path, threads=judge.threads)),
+        lambda path: judge.probe(OnnxRuntimeEngine(path, judge.settings)),
         per_channel=per_channel,
     )
     kept = 1
@@ -96,7 +96,7 @@ def _trial(
     path = _quantize(judge, per_channel, keep_fp32)
     candidate = Candidate("onnx-int8", "onnxruntime", "int8", size_of(path), remedies)
     try:
-        certificate = judge.prove(candidate, OnnxRuntimeEngine(path, threads=judge.threads))
+        certificate = judge.prove(candidate, OnnxRuntimeEngine(path, judge.settings))
     except CheckFailed as error:
         say(f"  int8 refused: {error}")
         return _Trial(per_channel, keep_fp32, remedies, None)

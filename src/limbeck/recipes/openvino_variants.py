@@ -51,7 +51,7 @@ def _proven(judge: Judge, precision: str, file: str) -> Variant:
     variant = Variant(
         name=name, engine="openvino", precision=precision, file=file, inputs=inputs, opset=OPSET, fused={}
     )
-    engine = load_engine(judge.folder, variant, threads=judge.threads)
+    engine = load_engine(judge.folder, variant, judge.settings)
     certificate = judge.prove(Candidate(name, "openvino", precision, size), engine)
     return msgspec.structs.replace(variant, certificate=certificate)
 

@@ -21,6 +21,7 @@ from limbeck.predictor import Predictor, load
 from limbeck.recipes.arguments import check_numbers
 from limbeck.tasks.records import RECORD_NAMES, Record, to_record
 from limbeck.text import OnLong
+from limbeck.tuning import Objective
 
 CHUNK_ROWS, CHUNK_CHARACTERS = 4_096, 8_000_000  # enough rows to sort by length, little enough to hold
 STANDARD_OUTPUT = "standard output"
@@ -101,7 +102,8 @@ def predict(
         raise UsageError("--text, --pair and --skip-bad-rows are for files: name the file with --input")
     check_numbers(threads=threads)
     form = format_of(output, format, terminal=sys.stdout.isatty())
-    predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens)
+    objective: Objective = "throughput" if input is not None or not texts or texts == ("-",) else "latency"
+    predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens, objective=objective)
     if variant is None and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = _columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))

@@ -25,7 +25,7 @@ from limbeck.nn.base import load_config
 from limbeck.nn.model import TextModel
 from limbeck.nn.pruned import check_prunable
 from limbeck.nn.resolve import resolve_base
-from limbeck.proving import race
+from limbeck.proving import race_engines
 from limbeck.tasks import AnyTask
 from limbeck.training.prepare import Prepared
 from limbeck.training.processes import join
@@ -126,7 +126,7 @@ def timed_record(
         return None
     device = join().device
     engines = [TorchEngine(master.to(device)), TorchEngine(made.model.to(device))]
-    slow, fast = race(engines, prepared.dev.rows[:TIMED_ROWS], model, turns=TURNS)
+    slow, fast = race_engines(engines, prepared.dev.rows[:TIMED_ROWS], model, most_turns=TURNS)
     notes(pruning.lines(fast / slow))
     return pruning.record(fast / slow)
 

@@ -10,7 +10,7 @@ from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.console import say, stage
 from limbeck.data import Columns
 from limbeck.data.sampling import at_most
-from limbeck.engines import Engine
+from limbeck.engines import Engine, Settings
 from limbeck.engines.load import is_installed, load_engine
 from limbeck.errors import UsageError
 from limbeck.measure import Certificate, Recheck, compare_certificates
@@ -122,7 +122,7 @@ def verify(
         stored = _stored(one)
         with stage(f"Proving {one.name}"):
             candidate = Candidate(one.name, one.engine, one.precision, stored.size_bytes, one.remedies)
-            engine = load_engine(opened.folder, one, threads=threads)
+            engine = load_engine(opened.folder, one, Settings(threads=threads))
             now = prove(
                 candidate,
                 engine,
@@ -150,4 +150,4 @@ def _reference(bundle: Bundle, threads: int | None) -> tuple[str, Engine]:
 
         return "PyTorch fp32", load_reference(bundle)
     fp32 = bundle.variant("onnx-fp32")
-    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, threads=threads)
+    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, Settings(threads=threads))

@@ -12,15 +12,20 @@ from limbeck.text.tokenizer import Tokens
 ROUND_TO = 8  # lengths are padded up to a multiple of this: few distinct shapes keep an engine's memory arena small
 
 
-def padded_length(tokens: int, *, limit: int) -> int:
-    """`tokens` rounded up to a multiple of ROUND_TO, but not beyond `limit`."""
-    return max(tokens, min(-(-tokens // ROUND_TO) * ROUND_TO, limit))
+def padded_length(tokens: int, *, limit: int, round_to: int = ROUND_TO) -> int:
+    """`tokens` rounded up to a multiple of `round_to`, but not beyond `limit`."""
+    return max(tokens, min(-(-tokens // round_to) * round_to, limit))
 
 
 def token_batches(
-    lengths: Sequence[int], *, budget_tokens: int, max_length: int, max_rows: int | None = None
+    lengths: Sequence[int],
+    *,
+    budget_tokens: int,
+    max_length: int,
+    max_rows: int | None = None,
+    round_to: int = ROUND_TO,
 ) -> list[NDArray[np.int64]]:
-    """Indices of rows in batches, longest first, each at most `budget_tokens` once padded.
+    """Indices of rows in batches, longest first, each at most `budget_tokens` once padded by `padded_length`.
 
     Every index occurs once; a row longer than the budget is a batch of its own.
     """
@@ -28,7 +33,7 @@ def token_batches(
     batches: list[NDArray[np.int64]] = []
     start = 0
     while start < len(order):
-        width = padded_length(lengths[order[start]], limit=max_length)
+        width = padded_length(lengths[order[start]], limit=max_length, round_to=round_to)
         rows = max(1, budget_tokens // width)
         if max_rows is not None:
             rows = min(rows, max_rows)

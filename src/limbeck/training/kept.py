@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.engines.base import BUDGET_TOKENS, Engine
+from limbeck.engines import Engine
+from limbeck.engines.settings import BUDGET_TOKENS
 from limbeck.errors import CheckFailed
 from limbeck.files import replace_when_written, user_cache
 from limbeck.text import Tokens, pad, padded_length, token_batches

@@ -1,0 +1,27 @@
+"""How an engine is run on a machine, and the same for batches and for single texts until someone measured it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from limbeck.text.batches import ROUND_TO
+
+BUDGET_TOKENS = 4096  # of a batch, padding included: measured best between 2,048 and 8,192 on two cores
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What speed hangs on and answers do not, but by rounding.
+
+    `threads` compute in all, None for what the CPU quota and affinity allow; `streams` batches are computed at once,
+    each on its share of the threads. A batch holds at most `budget_tokens`, padding included, and lengths are padded up
+    to a multiple of `round_to`. ONNX Runtime's threads wait for work in a loop where `spinning`, else they sleep.
+    """
+
+    threads: int | None = None
+    streams: int = 1
+    budget_tokens: int = BUDGET_TOKENS
+    round_to: int = ROUND_TO
+    spinning: bool = True
+
+
+DEFAULT = Settings()

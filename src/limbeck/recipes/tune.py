@@ -1,0 +1,165 @@
+"""`limbeck tune`: how this machine runs a variant fastest, measured and kept for `predict`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+
+from limbeck.bundle import Bundle, Model, read_bundle
+from limbeck.console import stage
+from limbeck.engines import Engine, Settings, compute_logits
+from limbeck.engines.load import load_engine
+from limbeck.measure import Machine, race, this_machine, usable_cpus
+from limbeck.recipes.arguments import check_numbers
+from limbeck.text import Tokenizer, Tokens, pad
+from limbeck.tuning import Tuned, keep_tuned
+
+BUDGETS, MULTIPLES = (1024, 2048, 4096, 8192), (8, 16, 32)
+SINGLE_ROWS, PROBE_ROWS = 30, 32
+SECONDS_A_TURN, SECONDS_A_RACE = 0.7, 12.0  # four races; that of single texts is shorter
+WORTH = 1.03  # what is not 3 % faster is left as it is by default
+
+Load = Callable[[Settings], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Settings and how many rows a second they gave, one after another or in batches."""
+
+    settings: Settings
+    rows_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was found for `variant` on `machine`, and the file that keeps it."""
+
+    variant: str
+    machine: Machine
+    latency: Settings
+    throughput: Settings
+    singles: tuple[Trial, ...]
+    batches: tuple[Trial, ...]
+    seconds: float
+    file: str
+
+
+def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None = None) -> Tuning:
+    """Time a variant with more and fewer threads, streams and tokens a batch, and keep what was fastest for `predict`.
+
+    What is kept counts on this CPU under these limits. The texts are random, as long as those of the training data.
+    It takes less than a minute.
+
+    Example: `limbeck tune model`
+
+    Parameters
+    ----------
+    bundle
+        The folder that `limbeck build` wrote.
+    variant
+        Tune this variant; by default the chosen one.
+    threads
+        The most compute threads; by default what the CPU quota and affinity allow.
+    """
+    check_numbers(threads=threads)
+    start = time.monotonic()
+    opened = read_bundle(bundle)
+    chosen, model = opened.variant(variant), opened.manifest.model
+    usual = Settings(threads=threads or usable_cpus())
+    loaded = cache(partial(load_engine, opened.folder, chosen))
+
+    def load(settings: Settings) -> Engine:
+        """Engines do not differ by how rows are batched."""
+        return loaded(Settings(threads=settings.threads, streams=settings.streams, spinning=settings.spinning))
+
+    with stage(f"Timing {chosen.name} on single texts"):
+        latency, singles = _singles(load, _random_rows(opened, SINGLE_ROWS), model, usual)
+    with stage(f"Timing {chosen.name} on batches"):
+        throughput, batches = _batches(load, _sample(load, opened, usual), model, usual)
+    return Tuning(
+        variant=chosen.name,
+        machine=this_machine(),
+        latency=latency,
+        throughput=throughput,
+        singles=tuple(singles),
+        batches=tuple(batches),
+        seconds=time.monotonic() - start,
+        file=str(keep_tuned(opened, chosen, Tuned(latency=latency, throughput=throughput))),
+    )
+
+
+def _singles(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) -> tuple[Settings, list[Trial]]:
+    """The best for single texts: how many threads, which wait for the next text awake or asleep."""
+    inputs = [pad([row], pad_id=model.pad_id, length=len(row)) for row in rows]
+
+    def one_by_one(settings: Settings) -> int:
+        engine = load(settings)
+        return len([engine.run(one) for one in inputs])
+
+    fewer = [replace(usual, threads=n) for n in _counts(usual)]
+    asleep = [replace(settings, spinning=False) for settings in fewer if settings.threads != 1]
+    return _best_of([usual, *fewer, *asleep], one_by_one)
+
+
+def _batches(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) -> tuple[Settings, list[Trial]]:
+    """The best for batches: how many streams, then how many tokens, then what lengths are a multiple of."""
+    tokens = sum(map(len, rows))
+
+    def all_at_once(settings: Settings) -> int:
+        run = load(settings).run
+        return len(compute_logits(run, rows, pad_id=model.pad_id, max_tokens=model.max_tokens, settings=settings))
+
+    best, trials = _best_of([usual, *(replace(usual, streams=n) for n in _counts(usual))], all_at_once)
+    budgets = [n for n in BUDGETS if 2 * n <= tokens]
+    best, more = _best_of([best, *(replace(best, budget_tokens=n) for n in budgets)], all_at_once)
+    best, last = _best_of([best, *(replace(best, round_to=n) for n in MULTIPLES)], all_at_once)
+    return best, [*trials, *more, *last]
+
+
+def _best_of(given: Sequence[Settings], run: Callable[[Settings], int]) -> tuple[Settings, list[Trial]]:
+    """The first of `given`, or one that is faster enough; and what was timed."""
+    different = list(dict.fromkeys(given))
+    rates = race([partial(run, settings) for settings in different], seconds=SECONDS_A_RACE)
+    best = int(np.argmax(rates))
+    chosen = best if rates[best] > WORTH * rates[0] else 0
+    return different[chosen], [Trial(*found) for found in zip(different, rates, strict=True)]
+
+
+def _counts(usual: Settings) -> list[int]:
+    """1, 2, 4, … and all threads."""
+    most = usual.threads or 1
+    return sorted({most, *(2**i for i in range(most.bit_length()) if 2**i < most)})
+
+
+def _sample(load: Load, bundle: Bundle, usual: Settings) -> list[Tokens]:
+    """Rows that take about as long as a turn should, and fill two batches at least."""
+    probe, model = _random_rows(bundle, PROBE_ROWS), bundle.manifest.model
+    run = load(usual).run
+    taken = []
+    for _ in range(2):  # the first is slower
+        start = time.perf_counter()
+        compute_logits(run, probe, pad_id=model.pad_id, max_tokens=model.max_tokens)
+        taken.append(time.perf_counter() - start)
+    tokens = sum(map(len, probe))
+    wanted = max(2 * usual.budget_tokens, tokens / taken[-1] * SECONDS_A_TURN)
+    return _random_rows(bundle, int(wanted / tokens * len(probe)))
+
+
+def _random_rows(bundle: Bundle, count: int) -> list[Tokens]:
+    """Rows of random tokens, as long as the training texts were."""
+    manifest, random = bundle.manifest, np.random.default_rng(0)
+    histogram = manifest.training["length_histogram"]
+    rows, edges = np.array(histogram["counts"]), histogram["edges"]
+    bins = random.choice(len(rows), count, p=rows / rows.sum())
+    lengths = np.array([random.integers(edges[i], max(edges[i] + 1, edges[i + 1])) for i in bins])
+    vocabulary = Tokenizer(bundle.tokenizer_file).vocabulary_size
+    return [
+        Tokens(i, random.integers(vocabulary, size=n, dtype=np.int32), np.zeros(n, np.int8))
+        for i, n in enumerate(np.minimum(lengths, manifest.model.max_tokens))
+    ]

@@ -1,0 +1,124 @@
+"""What every engine must do alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from limbeck.bundle import Variant, read_bundle
+from limbeck.engines import Engine, Settings, compute_logits
+from limbeck.engines.load import load_engine
+from limbeck.engines.torch_engine import TorchEngine, load_reference
+from limbeck.errors import BundleError
+from limbeck.export.openvino import export_openvino
+from limbeck.nn.model import load_model
+from limbeck.text import Tokens, pad
+
+pytest_plugins = ("bundles",)
+
+Load = Callable[[Settings], Engine]
+
+
+def rows(lengths: list[int], seed: int = 0) -> list[Tokens]:
+    random = np.random.default_rng(seed)
+    return [Tokens(i, random.integers(5, 100, n).astype(np.int32), np.zeros(n, np.int8)) for i, n in enumerate(lengths)]
+
+
+@pytest.fixture(scope="module")
+def reference(classify_bundle: Path) -> TorchEngine:
+    return load_reference(read_bundle(classify_bundle))
+
+
+def openvino_variant(bundle: Path, folder: Path) -> Variant:
+    opened = read_bundle(bundle)
+    manifest = opened.manifest
+    model = load_model(bundle, manifest.task, pooling=manifest.model.pooling, attention="eager")
+    export_openvino(model, folder / "model.xml")
+    of = {"name": "openvino-fp32", "engine": "openvino", "precision": "fp32", "file": "model.xml"}
+    return Variant(**of, inputs=model.input_names, opset=17, fused={})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def compiled(
+    request: pytest.FixtureRequest, classify_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Variant]:
+    """The folder and the fp32 variant of one engine."""
+    if request.param == "onnxruntime":
+        return classify_bundle, read_bundle(classify_bundle).variant("onnx-fp32")
+    folder = tmp_path_factory.mktemp("openvino")
+    return folder, openvino_variant(classify_bundle, folder)
+
+
+@pytest.fixture(scope="module")
+def load(compiled: tuple[Path, Variant]) -> Load:
+    folder, variant = compiled
+    return lambda settings: load_engine(folder, variant, settings)
+
+
+@pytest.mark.parametrize("settings", [Settings(threads=1), Settings(threads=2, spinning=False)])
+@pytest.mark.parametrize("lengths", [[9], [3, 12, 7, 1], [31] * 5])
+def test_it_answers_as_the_model_does(
+    load: Load, reference: TorchEngine, settings: Settings, lengths: list[int]
+) -> None:
+    arrays = pad(rows(lengths), pad_id=0, length=32)
+    got = load(settings).run(arrays)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, reference.run(arrays), atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [Settings(threads=2, streams=2, budget_tokens=64), Settings(threads=3, streams=3)])
+def test_streams_answer_in_order(load: Load, settings: Settings) -> None:
+    given = rows([n % 29 + 1 for n in range(120)])
+    alone = compute_logits(load(Settings(threads=1)).run, given, pad_id=0, max_tokens=32)
+    together = compute_logits(load(settings).run, given, pad_id=0, max_tokens=32, settings=settings)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_answer_stays_when_the_next_is_computed(load: Load) -> None:
+    engine = load(Settings(threads=1))
+    first = engine.run(pad(rows([20, 9, 14]), pad_id=0, length=24))
+    before = first.copy()
+    engine.run(pad(rows([20, 9, 14], seed=5), pad_id=0, length=24))
+    np.testing.assert_array_equal(first, before)
+
+
+def test_threads_ask_at_once(load: Load) -> None:
+    engine = load(Settings(threads=1))
+    inputs = [pad(rows([20, 9, 14], seed), pad_id=0, length=24) for seed in range(8)]
+    wanted = [engine.run(arrays) for arrays in inputs]
+    got: dict[int, NDArray[np.float32]] = {}
+
+    def ask(number: int) -> None:
+        for _ in range(10):
+            got[number] = engine.run(inputs[number])
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, answer in got.items():
+        np.testing.assert_array_equal(answer, wanted[number])
+
+
+def test_fp32_answers_a_text_alike_in_any_company(load: Load) -> None:
+    given = rows([n % 23 + 1 for n in range(40)])
+    run = load(Settings(threads=1)).run
+    alone = np.concatenate([run(pad([row], pad_id=0, length=len(row))) for row in given])
+    random = np.random.default_rng(1)
+    for _ in range(30):
+        chosen = random.choice(len(given), random.integers(1, 9), replace=False)
+        arrays = pad([given[i] for i in chosen], pad_id=0, length=int(random.integers(23, 33)))
+        np.testing.assert_allclose(run(arrays), alone[chosen], atol=1e-5)
+
+
+def test_what_is_no_model_is_said(compiled: tuple[Path, Variant], tmp_path: Path) -> None:
+    (tmp_path / compiled[1].file).parent.mkdir(exist_ok=True)
+    (tmp_path / compiled[1].file).write_text("<nothing/>")
+    with pytest.raises(BundleError, match=r"model\.\w+ cannot be loaded by (ONNX Runtime|OpenVINO)"):
+        load_engine(tmp_path, compiled[1])

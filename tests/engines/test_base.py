@@ -58,10 +58,12 @@ def test_rows_of_other_types_or_units_are_others() -> None:
 
 def test_lengths_are_padded_to_the_multiple_that_is_asked_for() -> None:
     engine = Summing()
-    rows = [row(n, [1] * n) for n in range(1, 31)]
-    compute_logits(engine.of_rows, rows, pad_id=0, max_tokens=30, settings=Settings(round_to=16, budget_tokens=96))
-    assert {inputs["input_ids"].shape[1] for inputs in engine.asked} == {16, 30}
-    assert max(inputs["input_ids"].size for inputs in engine.asked) <= 96
+    rows = [row(n, [1] * n) for n in range(200, 301)]
+    settings = Settings(round_to=8, budget_tokens=3000, batch_cost=10_000)
+    compute_logits(engine.of_rows, rows, pad_id=0, max_tokens=300, settings=settings)
+    assert {inputs["input_ids"].shape[1] % 8 for inputs in engine.asked[1:]} == {0}
+    assert engine.asked[0]["input_ids"].shape[1] == 300
+    assert max(inputs["input_ids"].size for inputs in engine.asked) <= 3000
 
 
 def test_no_rows() -> None:

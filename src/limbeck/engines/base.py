@@ -81,7 +81,13 @@ def _answers(
         length = padded_length(lengths[indices[0]], limit=max_tokens, round_to=multiple)
         return indices, per_unit(run(pad(batch, pad_id=pad_id, length=length)), batch, width)
 
-    batches = token_batches(lengths, budget_tokens=settings.budget_tokens, max_length=max_tokens, round_to=multiple)
+    batches = token_batches(
+        lengths,
+        budget_tokens=settings.budget_tokens,
+        max_length=max_tokens,
+        round_to=multiple,
+        batch_cost=settings.batch_cost,
+    )
     if settings.streams == 1:
         yield from map(answer, batches)
         return

@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from limbeck.text.tokenizer import Tokens
 
 ROUND_TO = 8  # lengths are padded up to a multiple of this: few distinct shapes keep an engine's memory arena small
+FINEST = 16  # no text is padded by more than this part of it
 
 
 def padded_length(tokens: int, *, limit: int, round_to: int = ROUND_TO) -> int:
-    """`tokens` rounded up to a multiple of `round_to`, but not beyond `limit`."""
-    return max(tokens, min(-(-tokens // round_to) * round_to, limit))
+    """`tokens` rounded up to a multiple of `round_to`, a power of two, but not beyond `limit`.
+
+    The multiple is smaller for short texts, so that at most a sixteenth is added: 1 below 32 tokens, 2 below 64, ….
+    """
+    multiple = min(round_to, 1 << max(0, (tokens // FINEST).bit_length() - 1))
+    return max(tokens, min(-(-tokens // multiple) * multiple, limit))
 
 
 def token_batches(
@@ -24,22 +29,34 @@ def token_batches(
     max_length: int,
     max_rows: int | None = None,
     round_to: int = ROUND_TO,
+    batch_cost: int | None = None,
 ) -> list[NDArray[np.int64]]:
     """Indices of rows in batches, longest first, each at most `budget_tokens` once padded by `padded_length`.
 
-    Every index occurs once; a row longer than the budget is a batch of its own.
+    Every index occurs once; a row longer than the budget is a batch of its own. Where a further batch costs as much as
+    `batch_cost` tokens, rows of one length begin a batch of their own if more tokens would be padded.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    widths = np.array([padded_length(lengths[i], limit=max_length, round_to=round_to) for i in order], dtype=np.int64)
     batches: list[NDArray[np.int64]] = []
     start = 0
     while start < len(order):
-        width = padded_length(lengths[order[start]], limit=max_length, round_to=round_to)
-        rows = max(1, budget_tokens // width)
+        rows = max(1, budget_tokens // int(widths[start]))
         if max_rows is not None:
             rows = min(rows, max_rows)
+        if batch_cost is not None:
+            rows = _worth_padding(widths[start : start + rows], batch_cost)
         batches.append(order[start : start + rows])
         start += rows
     return batches
+
+
+def _worth_padding(widths: NDArray[np.int64], batch_cost: int) -> int:
+    """How many of these rows, the widest first, to pad to the first one's width."""
+    starts = np.flatnonzero(np.diff(widths)) + 1
+    counts = np.diff(starts, append=len(widths))
+    dear = np.flatnonzero(counts * (widths[0] - widths[starts]) > batch_cost)
+    return int(starts[dear[0]]) if len(dear) else len(widths)
 
 
 def pad(rows: Sequence[Tokens], *, pad_id: int, length: int) -> dict[str, NDArray[np.int64]]:

@@ -7,28 +7,17 @@ Wall time and peak memory of the process, as the operating system accounts for i
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
-import time
 
 from common import show
+
+from limbeck.measure.process import Process, run_process
 
 TEXT = "The pictures are lovely and the story is a bore."
 PIPELINE = (
     "import sys; from transformers import pipeline; print(pipeline('text-classification', sys.argv[1])(sys.argv[2]))"
 )
-
-
-def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak megabytes of one run of a command."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command[:4]} ended with status {status}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1000
 
 
 def main(bundle: str, runs: str = "7") -> None:
@@ -37,14 +26,14 @@ def main(bundle: str, runs: str = "7") -> None:
         "limbeck predict": [sys.executable, "-m", "limbeck.cli", "predict", bundle, TEXT],
         "transformers.pipeline": [sys.executable, "-c", PIPELINE, bundle, TEXT],
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    found: dict[str, list[Process]] = {name: [] for name in commands}
     for turn in range(int(runs) + 1):
         for name, command in commands.items():
-            result = measure(command)
+            result = run_process(command)
             if turn:  # the first reads the disk
                 found[name].append(result)
-    seconds = {name: statistics.median(s for s, _ in results) for name, results in found.items()}
-    peak = {name: statistics.median(m for _, m in results) for name, results in found.items()}
+    seconds = {name: statistics.median(run.seconds for run in results) for name, results in found.items()}
+    peak = {name: statistics.median(run.peak_bytes / 1e6 for run in results) for name, results in found.items()}
     ratio = seconds["transformers.pipeline"] / seconds["limbeck predict"]
     rows: list[list[object]] = [[name, seconds[name], peak[name]] for name in commands]
     show(

@@ -73,6 +73,10 @@ for _name, (_help, _example) in {
         "Find how this machine runs a bundle fastest, and keep it for predict.",
         "limbeck tune model",
     ),
+    "bench": (
+        "Time every variant on your own texts, and say what is slow.",
+        "limbeck bench model reviews.csv",
+    ),
     "bases": ("List known encoders: sizes, languages, where their weights are.", "limbeck bases MiniLM"),
     "convert": (
         "Make a Hugging Face folder of a TensorFlow checkpoint of BERT.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
 from limbeck.tuning import Objective, settings_for
 
 Text = str | tuple[str, str] | list[str]
+
+
+class Prepared(NamedTuple):
+    """Texts in tokens, windows of a text together, and the texts that spans of answers are cut from."""
+
+    tokens: list[Tokens]
+    texts: list[str]
 
 
 class Predictor:
@@ -50,15 +58,15 @@ class Predictor:
 
         Raises `UsageError` for one string, wrong types or empty texts, and `TooLong` under `error`.
         """
+        prepared = self.prepare(texts, on_long=on_long)
+        return self.decode(prepared, self.logits(prepared.tokens, on_batch=on_batch))
+
+    def prepare(self, texts: Sequence[Text], *, on_long: OnLong | None = None) -> Prepared:
+        """Texts as the model reads them, the first stage of `predict`; `logits` and `decode` are the others."""
         firsts, seconds = self._split(texts)
-        if not firsts:
-            return []
-        tokens = tokenize(self.tokenizer, self.task, firsts, seconds, max_tokens=self.model.max_tokens, on_long=on_long)
-        logits = merge_windows(self.task, tokens, self.logits(tokens, on_batch=on_batch))
-        if isinstance(self.task, Tag | Answer):
-            read = firsts if seconds is None else seconds
-            return list(self.task.decode(logits, _readings(tokens), read, unit_spans(tokens)))
-        return self.task.decode(logits, _readings(tokens))
+        limit = self.model.max_tokens
+        tokens = tokenize(self.tokenizer, self.task, firsts, seconds, max_tokens=limit, on_long=on_long)
+        return Prepared(tokens, firsts if seconds is None else seconds)
 
     def logits(self, tokens: Sequence[Tokens], *, on_batch: Callable[[int], None] = lambda rows: None) -> Logits:
         """Logits `[rows, outputs]` of tokenised rows, windows not merged."""
@@ -70,6 +78,16 @@ class Predictor:
             settings=self.settings,
             on_batch=on_batch,
         )
+
+    def decode(self, prepared: Prepared, logits: Logits) -> list[Result]:
+        """One result a text, of the logits of its windows."""
+        tokens = prepared.tokens
+        if not tokens:
+            return []
+        merged = merge_windows(self.task, tokens, logits)
+        if isinstance(self.task, Tag | Answer):
+            return list(self.task.decode(merged, _readings(tokens), prepared.texts, unit_spans(tokens)))
+        return self.task.decode(merged, _readings(tokens))
 
     def _split(self, texts: Sequence[Text]) -> tuple[list[str], list[str] | None]:
         if isinstance(texts, str):

@@ -10,6 +10,7 @@ import msgspec
 from limbeck.bundle import Bundle, Manifest
 from limbeck.console import duration, megabytes, say
 from limbeck.measure import Certificate
+from limbeck.measure.benchmark import Benchmark
 from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.pretrained import PretrainedEncoder
@@ -47,6 +48,8 @@ def show(result: object, *, as_json: bool, printed: str = "") -> None:
         _show_bases(result)
     elif isinstance(result, Tuning):
         _show_tuning(result)
+    elif isinstance(result, Benchmark):
+        _show_benchmark(result)
     else:
         sys.stdout.write(printed if result is None or isinstance(result, int) else f"{result}\n")
 
@@ -125,11 +128,48 @@ def _show_bases(found: Bases) -> None:
     Console(width=None if sys.stdout.isatty() else 190).print(table)
 
 
+def _show_benchmark(found: Benchmark) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    parts = ("tokenising", "computing", "padding", "decoding", "waiting")
+    table = Table("variant", "way", "texts", "rows/s", "tokens/s", *parts, "p50 ms", "p99 ms", "same")
+    for t in found.timings:
+        if t.rows == found.rows:
+            table.add_row(
+                f"{t.variant} *" if t.variant == found.chosen else t.variant,
+                t.way,
+                f"{t.rows:,}",
+                f"{t.rows_per_second:.1f}",
+                f"{t.tokens_per_second:,.0f}" if t.tokens_per_second else "",
+                *(f"{getattr(t.shares, part):.0%}" if t.shares else "" for part in parts),
+                *("" if ms is None else f"{ms:.1f}" for ms in (t.p50_ms, t.p99_ms)),
+                "" if t.same_answers is None else f"{t.same_answers:.1%}",
+            )
+    wide = Console(width=None if sys.stdout.isatty() else 170)
+    wide.print(table)
+    programs = Table("variant", "one text, from nothing", "memory", "all texts", "memory", "of the matrix peak")
+    for p in found.programs:
+        programs.add_row(
+            p.variant,
+            f"{p.one_seconds:.2f} s",
+            megabytes(p.one_peak_bytes),
+            f"{p.all_seconds:.1f} s",
+            megabytes(p.all_peak_bytes),
+            f"{found.share_of_peak[p.variant]:.0%}" if p.variant in found.share_of_peak else "",
+        )
+    wide.print(programs)
+    sys.stdout.write("* chosen\n" + "".join(f"- {line}\n" for line in found.advice))
+    if found.page:
+        sys.stdout.write(f"page: {found.page}\n")
+
+
 def _show_tuning(found: Tuning) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "threads", "streams", "tokens a batch", "lengths, multiple of", "spinning", "rows/s", "")
+    of_batches = ("streams", "tokens a batch", "lengths, multiple of", "cost of a batch")
+    table = Table("", "threads", *of_batches, "spinning", "rows/s", "")
     for name, trials, best in (
         ("one by one", found.singles, found.latency),
         ("in batches", found.batches, found.throughput),
@@ -143,6 +183,7 @@ def _show_tuning(found: Tuning) -> None:
                 str(s.streams) if batches else "–",
                 f"{s.budget_tokens:,}" if batches else "–",
                 str(s.round_to) if batches else "–",
+                str(s.batch_cost) if batches else "–",
                 "yes" if s.spinning else "no",
                 f"{trial.rows_per_second:.0f}",
                 "kept" if i == last else "",

@@ -18,7 +18,7 @@ from limbeck.errors import BundleError
 from limbeck.measure import usable_cpus
 
 # By itself OpenVINO computes fp32 models in bf16 on CPUs that have it.
-_COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoEngine:
@@ -35,7 +35,7 @@ class OpenVinoEngine:
         said: dict[Any, Any] = {
             properties.inference_num_threads: settings.threads or usable_cpus(),
             properties.num_streams: settings.streams,
-            properties.hint.inference_precision: _COMPUTES_IN[precision],
+            properties.hint.inference_precision: COMPUTES_IN[precision],
         }
         if cache is not None and _can_write_to(cache):
             said[properties.cache_dir] = str(cache)

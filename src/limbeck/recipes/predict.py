@@ -12,14 +12,14 @@ from pathlib import Path
 
 from limbeck.console import say
 from limbeck.data import Columns, InputRow, check_input, stream_input
-from limbeck.data.columns import find_roles
 from limbeck.data.problems import SHOWN, character_problem
-from limbeck.data.sources import FORMATS, open_input
+from limbeck.data.sources import FORMATS
 from limbeck.data.writers import OutputFormat, format_of, open_writer
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, load
 from limbeck.recipes.arguments import check_numbers
-from limbeck.tasks.records import RECORD_NAMES, Record, to_record
+from limbeck.recipes.inputs import input_columns, input_place
+from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
 from limbeck.tuning import Objective
 
@@ -106,10 +106,10 @@ def predict(
     predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens, objective=objective)
     if variant is None and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
-    columns = _columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
+    columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
     skipped = 0
     if input is not None:
-        place = _place(predictor, input, columns)
+        place = input_place(predictor, input, columns)
         beside = output or input
         rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if skip_bad_rows else None
         skipped = check_input(input, columns, skipped=rejects).skipped
@@ -139,33 +139,6 @@ def _refuse_file_names(texts: tuple[str, ...]) -> None:
     named = [text for text in texts if Path(text).suffix in FORMATS and Path(text).is_file()]
     if named:
         raise UsageError(f"{named[0]} is a file: name it with --input {named[0]}, or its texts on standard input")
-
-
-def _columns(predictor: Predictor, said: Columns) -> Columns:
-    """The columns that were named, else those of the training data where they were named then."""
-    trained = predictor.bundle.manifest.source.columns
-    text = said.text or trained["text"]
-    if not predictor.model.pair:
-        if said.pair or said.pair_separator:
-            raise UsageError("this model reads one text a row, no pairs: drop --pair and --pair-separator")
-        return Columns(text=text, pair="")  # no second text, whatever the file's columns are called
-    if said.pair or said.pair_separator:
-        return Columns(text=text, pair=said.pair, pair_separator=said.pair_separator)
-    return Columns(text=text, pair=trained["pair"], pair_separator=trained["pair_separator"])
-
-
-def _place(predictor: Predictor, path: Path, columns: Columns) -> str:
-    """What a row's number counts, for messages: `reviews.csv, line`."""
-    table = open_input(path)
-    roles = find_roles(table, columns, labelled=False)
-    if taken := sorted(set(table.columns) & set(RECORD_NAMES)):
-        raise UsageError(f"{table.name} has the columns {', '.join(taken)}, which predict writes itself: rename them")
-    if predictor.model.pair and roles.pair is None and columns.pair_separator is None:
-        raise UsageError(
-            f"this model reads pairs, and {table.name} has one text a row: name the column of the second text "
-            "with --pair, or what splits the text with --pair-separator '|||'"
-        )
-    return f"{table.name}, {table.unit}"
 
 
 def _standard_input() -> Iterator[str]:

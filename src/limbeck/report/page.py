@@ -34,10 +34,11 @@ def page(manifest: Manifest, *, name: str, judged: Judged | None, missing: str =
     }
     links = el("nav", *(el("a", title, href=f"#{anchor}") for anchor, (title, _) in sections.items()))
     written = join(el("section", el("h2", title), body, id=anchor) for anchor, (title, body) in sections.items())
-    return _frame(name, join([verdict_section(manifest, name), links, written]))
+    return frame(f"{name}: limbeck report", join([verdict_section(manifest, name), links, written]))
 
 
-def _frame(name: str, body: Html) -> str:
+def frame(title: str, body: Html) -> str:
+    """A page of its own, that can neither fetch nor run anything."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -45,7 +46,7 @@ def _frame(name: str, body: Html) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="referrer" content="no-referrer">
-<title>{esc(name)}: limbeck report</title>
+<title>{esc(title)}</title>
 <style>{CSS}</style>
 </head>
 <body><main>

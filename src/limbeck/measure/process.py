@@ -1,0 +1,44 @@
+"""A whole process: how long it takes and the most memory it holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from limbeck.errors import CheckFailed
+
+# A process counts the memory of the one that started it until it is its own (getrusage(2)), so a small one starts it.
+# The peak comes in kibibytes on Linux and in bytes on macOS; Windows does not tell.
+_LAUNCHER = """
+import json, subprocess, sys, time
+start = time.perf_counter()
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+seconds = time.perf_counter() - start
+peak = 0
+if sys.platform != "win32":
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps([status, seconds, peak]))
+"""
+
+
+class Process(NamedTuple):
+    """Seconds from start to end, and the peak of resident memory; 0 where the system does not tell."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def run_process(command: Sequence[str]) -> Process:
+    """Run a command to its end, its output thrown away.
+
+    Raises `CheckFailed` where it fails.
+    """
+    launched = subprocess.run([sys.executable, "-S", "-c", _LAUNCHER, *command], capture_output=True, check=True)
+    status, seconds, peak = json.loads(launched.stdout)
+    if status:
+        raise CheckFailed(f"{' '.join(command[:6])} … ended with status {status}")
+    return Process(seconds, peak)

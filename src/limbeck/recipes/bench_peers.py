@@ -1,0 +1,79 @@
+"""Other programs that answer with the same weights, where they are installed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from limbeck.errors import UsageError
+from limbeck.measure.benchmark import Timing
+from limbeck.predictor import Predictor, Text
+from limbeck.tasks import Result
+from limbeck.tasks.results import Classification
+
+Peer = Literal["transformers", "sentence-transformers"]
+BATCH = 32
+
+_PIPELINES = {"classify": "text-classification", "multilabel": "text-classification", "tag": "token-classification"}
+_PEERS: dict[str, Peer] = {**dict.fromkeys(_PIPELINES, "transformers"), "embed": "sentence-transformers"}
+
+
+def check_peers(peers: Sequence[Peer], task: str) -> None:
+    """Raise `UsageError` for a peer that is not installed or has nothing for the task."""
+    for peer in peers:
+        if find_spec(peer.replace("-", "_")) is None:
+            raise UsageError(f"--against {peer}: it is not installed: pip install {peer}")
+        if peer != _PEERS.get(task):
+            able = f": {_PEERS[task]} has" if task in _PEERS else ""
+            raise UsageError(f"--against {peer}: it has nothing for the task {task}{able}")
+
+
+def time_peers(
+    peers: Sequence[Peer], predictor: Predictor, texts: Sequence[Text], answers: Sequence[Result]
+) -> list[Timing]:
+    """Each peer on these texts, one by one where it can and in batches of 32, on the fp32 weights of the bundle."""
+    found = []
+    for peer in peers:
+        answer = _transformers(predictor) if peer == "transformers" else _sentence_transformers(predictor)
+        answer(texts[:8], 1)
+        for size in (1, BATCH):
+            start = time.perf_counter()
+            labels = answer(texts, size)
+            seconds = time.perf_counter() - start
+            way = "single" if size == 1 else f"batch {size}"
+            found.append(
+                Timing(peer, way, len(texts), seconds, len(texts) / seconds, same_answers=_agreement(labels, answers))
+            )
+    return found
+
+
+def _transformers(predictor: Predictor) -> Callable[[Sequence[Text], int], list[Any]]:
+    from transformers import pipeline
+
+    task = _PIPELINES[predictor.task.name]
+    pipe: Any = pipeline(task, model=str(predictor.bundle.folder), device="cpu")
+    said = {} if task == "token-classification" else {"truncation": True, "max_length": predictor.model.max_tokens}
+
+    def answer(texts: Sequence[Text], size: int) -> list[Any]:
+        given = [{"text": t[0], "text_pair": t[1]} if isinstance(t, tuple) else t for t in texts]
+        return [found["label"] if isinstance(found, dict) else None for found in pipe(given, batch_size=size, **said)]
+
+    return answer
+
+
+def _sentence_transformers(predictor: Predictor) -> Callable[[Sequence[Text], int], list[Any]]:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(predictor.bundle.folder), device="cpu")
+    model.max_seq_length = predictor.model.max_tokens
+    return lambda texts, size: list(model.encode(list(texts), batch_size=size, show_progress_bar=False))
+
+
+def _agreement(labels: Sequence[Any], answers: Sequence[Result]) -> float | None:
+    """The share of texts with the same label; None where answers are no labels."""
+    ours = [answer.label for answer in answers if isinstance(answer, Classification)]
+    if len(ours) != len(labels):
+        return None
+    return sum(bool(a == b) for a, b in zip(ours, labels, strict=True)) / len(ours)

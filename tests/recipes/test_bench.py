@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import limbeck
+from limbeck.cli import run
+from limbeck.engines import Settings
+from limbeck.errors import UsageError
+from limbeck.measure.benchmark import Benchmark, Program, Shares, Timing
+from limbeck.measure.process import Process
+from limbeck.predictor import Predictor
+from limbeck.recipes import bench as module
+from limbeck.recipes.bench import bench
+from limbeck.recipes.bench_advice import advice
+from limbeck.recipes.bench_peers import check_peers
+
+pytest_plugins = ("bundles",)
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "numpy_peak", lambda: 2e11)
+    monkeypatch.setattr(module, "has_openvino", lambda: False)
+    monkeypatch.setattr(module, "run_process", lambda command: Process(0.5, 150_000_000))
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.csv"
+    lines = [f"film {n} was {'good and bright ' * (n % 5)}{'dull ' * (n % 3)}" for n in range(40)]
+    path.write_text("text\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_every_way_of_every_variant(classify_bundle: Path, texts: Path) -> None:
+    found = bench(classify_bundle, texts, threads=1)
+    assert found.rows == 40
+    ways = {"single", "batch 32", "full", "auto", "batch 8", "batch 128"}
+    assert {(t.variant, t.way) for t in found.timings if t.rows == 40} == {
+        (variant, way) for variant in ("onnx-fp32", "onnx-int8") for way in ways
+    }
+    assert {t.rows for t in found.timings if t.way == "auto"} == {10, 40}
+    for t in found.timings:
+        assert t.shares is not None
+        shares = t.shares
+        assert (
+            shares.tokenising + shares.computing + shares.padding + shares.decoding + shares.waiting == pytest.approx(1)
+        )
+        assert min(shares.tokenising, shares.computing, shares.decoding) > 0
+        assert t.rows_per_second == pytest.approx(t.rows / t.seconds)
+    by_way = {t.way: t for t in found.timings if t.variant == "onnx-int8" and t.rows == 40}
+    assert by_way["single"].padding == 0
+    assert by_way["full"].padding > by_way["auto"].padding  # type: ignore[operator]
+    assert by_way["single"].p50_ms <= by_way["single"].p99_ms  # type: ignore[operator]
+    assert by_way["auto"].p50_ms is None
+    assert found.share_of_peak.keys() == {"onnx-fp32"}  # the peak of int8 is not known without OpenVINO
+    seconds = next(t.seconds for t in found.timings if (t.variant, t.way, t.rows) == ("onnx-fp32", "auto", 40))
+    assert found.share_of_peak["onnx-fp32"] == pytest.approx(found.operations / seconds / 2e11)  # type: ignore[operator]
+
+
+def test_what_takes_too_long_is_not_tried_with_more(
+    classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(module, "MOST_TOKENS_AT_ONCE", 50)
+    found = bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"])
+    assert {(t.way, t.rows) for t in found.timings} == {("single", 10), ("batch 32", 10), ("auto", 10)} | {
+        ("batch 8", 40),
+        ("batch 128", 40),
+    }
+
+
+def test_a_program_is_run_on_the_very_texts(pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[list[str], str]] = []
+
+    def run_process(command: list[str]) -> Process:
+        seen.append((command, Path(command[command.index("--input") + 1]).read_text()))
+        assert run(command[3:]) == 0
+        return Process(0.5, 1)
+
+    monkeypatch.setattr(module, "run_process", run_process)
+    path = tmp_path / "pairs.csv"
+    path.write_text("text,pair\n" + "".join(f"a good film {n},a bad one\n" for n in range(12)))
+    found = bench(pair_bundle, path, threads=1, variant=["onnx-fp32"], rows=11)
+    assert [len(lines.splitlines()) for _, lines in seen] == [1, 1, 1, 11]
+    assert json.loads(seen[0][1]) == {"text": "a good film 0", "pair": "a bad one"}
+    assert found.programs == (Program("onnx-fp32", 0.5, 1, 0.5, 1),)
+
+
+def test_beside_transformers(classify_bundle: Path, texts: Path) -> None:
+    found = bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], against=["transformers"])
+    peers = {t.way: t for t in found.timings if t.variant == "transformers"}
+    assert peers.keys() == {"single", "batch 32"}
+    assert {t.same_answers for t in peers.values()} == {1.0}
+
+
+def test_the_command_and_its_page(classify_bundle: Path, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = texts.with_name("bench.html")
+    assert run(["bench", str(classify_bundle), str(texts), "--threads", "1", "--out", str(page)]) == 0
+    out = capsys.readouterr().out
+    for words in ("onnx-fp32 *", "batch 128", "0.50 s", "150.0 MB", f"page: {page}", "limbeck tune` was not run here"):
+        assert words in out
+    written = page.read_text()
+    for words in ("How fast is model?", "texts a second, onnx-fp32", "Where the time goes", "<svg", "150 MB"):
+        assert words in written
+    assert run(["bench", str(classify_bundle), str(texts), "--threads", "1", "--rows", "3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["rows"] == 3
+    assert {"seconds", "shares", "padding", "p99_ms"} <= document["timings"][0].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "bench.pdf"], r"--out bench.pdf: expected a file that ends in .html"),
+        (["--against", "sentence-transformers"], r"it has nothing for the task classify: transformers has"),
+        (["--rows", "0"], r"--rows"),
+        (["--variant", "onnx-int4"], r"onnx-int4"),
+        (["--text", "body"], r"body"),
+    ],
+)
+def test_what_cannot_be_timed_is_said(
+    classify_bundle: Path, texts: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", str(classify_bundle), str(texts), *arguments]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_no_rows_and_peers_that_are_not_there(
+    classify_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none.csv").write_text('text\n""\n')
+    with pytest.raises(UsageError, match=r"none\.csv has no rows"):
+        bench(classify_bundle, tmp_path / "none.csv")
+    with pytest.raises(UsageError, match=r"has nothing for the task regress$"):
+        check_peers(["transformers"], "regress")
+    monkeypatch.setattr("limbeck.recipes.bench_peers.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
+        check_peers(["transformers"], "classify")
+
+
+Say = Callable[..., list[str]]
+
+
+@pytest.fixture
+def say(classify_bundle: Path) -> Say:
+    """The advice on three made-up timings, changed as given."""
+    predictor = limbeck.load(classify_bundle, variant="onnx-int8", threads=1)
+
+    def advise(
+        texts: tuple[str, ...] = ("a film", "a book"), threads: int = 1, **changes: dict[str, object]
+    ) -> list[str]:
+        shares = Shares(0.05, 0.9, 0.01, 0.02, 0.02)
+        made = {
+            "auto": Timing("onnx-int8", "auto", 100, 1.0, 100.0, padding=0.01, shares=shares),
+            "single": Timing("onnx-int8", "single", 100, 1.0, 95.0, padding=0.0),
+            "batch": Timing("onnx-int8", "batch 32", 100, 1.0, 95.0, padding=0.02),
+            "other": Timing("onnx-fp32", "auto", 100, 1.0, 50.0),
+        }
+        timings = [dataclasses.replace(t, **changes.get(name, {})) for name, t in made.items()]  # type: ignore[arg-type]
+        used = Predictor(predictor.bundle, predictor.variant, predictor._engine, Settings(threads=threads))
+        return advice(timings, used, used.prepare(list(texts)).tokens)
+
+    return advise
+
+
+def test_where_all_is_well_only_tune_is_advised(say: Say) -> None:
+    (line,) = say()
+    assert "`limbeck tune` was not run here" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"batch": {"padding": 0.61, "rows_per_second": 40.0}},
+            "padding is 61% of what is computed; by length, as predict has them, 1.0%: 2.5 times as fast.",
+        ),
+        ({"single": {"rows_per_second": 25.0}}, "One text a call gives 25% of the rows a second"),
+        ({"other": {"rows_per_second": 140.0}}, "onnx-fp32 is 1.4 times as fast here as onnx-int8"),
+        ({"auto": {"shares": Shares(0.3, 0.6, 0.0, 0.0, 0.1)}}, "Tokenising takes 30% of the time"),
+        ({"threads": 64}, "64 threads on "),
+        ({"texts": ("a film",) * 3 + ("a book",)}, "50% of the texts repeat another one"),
+        ({"texts": ("a film " * 600, "a book")}, "50% of the texts are longer than the"),
+    ],
+)
+def test_what_is_slow_is_said_in_words(say: Say, changes: dict[str, object], words: str) -> None:
+    assert any(words in line for line in say(**changes))  # type: ignore[arg-type]
+
+
+def test_the_result_is_whole(classify_bundle: Path, texts: Path) -> None:
+    found = bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], rows=5)
+    assert isinstance(found, Benchmark)
+    assert found.chosen == limbeck.load(classify_bundle).variant.name
+    assert found.tokens == sum(r.reading.tokens for r in limbeck.load(classify_bundle).predict(_rows(texts)[:5]))
+
+
+def _rows(path: Path) -> list[str]:
+    return path.read_text().splitlines()[1:]

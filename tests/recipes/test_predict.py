@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,10 @@ import pytest
 
 import limbeck
 from limbeck.errors import DataError, TooLong, UsageError
+from limbeck.predictor import Predictor, Prepared, Text
 from limbeck.tasks import Result
 from limbeck.tasks.records import to_record
+from limbeck.text import OnLong, Tokens
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -356,3 +360,31 @@ def test_a_broken_character_in_an_argument(classify_bundle: Path, command: Comma
     assert (ran.code, ran.out) == (2, "")
     assert "text 2 is not valid UTF-8: byte 0xe9 at character 4" in ran.err
     assert "text 3 is empty" in ran.err
+
+
+def test_the_next_rows_are_tokenised_while_these_are_computed(
+    classify_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.predict.CHUNK_ROWS", 4)
+    prepare, logits = Predictor.prepare, Predictor.logits
+    prepared, second = list[threading.Thread](), threading.Event()
+
+    def note(self: Predictor, texts: Sequence[Text], *, on_long: OnLong | None = None) -> Prepared:
+        prepared.append(threading.current_thread())
+        if len(prepared) == 2:
+            second.set()
+        return prepare(self, texts, on_long=on_long)
+
+    def wait(self: Predictor, tokens: Sequence[Tokens], **said: Any) -> Any:
+        assert second.wait(20)  # without a thread of its own it would never come
+        return logits(self, tokens, **said)
+
+    monkeypatch.setattr(Predictor, "prepare", note)
+    monkeypatch.setattr(Predictor, "logits", wait)
+    path, out = tmp_path / "texts.csv", tmp_path / "answers.jsonl"
+    path.write_text("text\n" + "".join(f"a good film {n}\n" for n in range(10)))
+    assert limbeck.predict(classify_bundle, input=path, output=out, threads=1).rows == 10
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == [
+        f"a good film {n}" for n in range(10)
+    ]
+    assert threading.main_thread() not in prepared

@@ -1,15 +1,22 @@
-"""Files of texts that a predictor is to read: their columns, and what their rows are called."""
+"""Texts that a predictor is to read: the columns of files, and what comes as arguments or on standard input."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 
-from limbeck.data import Columns
+from limbeck.data import Columns, InputRow
 from limbeck.data.columns import find_roles
-from limbeck.data.sources import open_input
+from limbeck.data.problems import SHOWN, character_problem
+from limbeck.data.sources import FORMATS, open_input
 from limbeck.errors import UsageError
 from limbeck.predictor import Predictor
 from limbeck.tasks.records import RECORD_NAMES
+
+CHUNK_ROWS = 4_096  # enough rows to sort by length, little enough to hold
 
 
 def input_columns(predictor: Predictor, said: Columns) -> Columns:
@@ -37,3 +44,60 @@ def input_place(predictor: Predictor, path: Path, columns: Columns) -> str:
             "with --pair, or what splits the text with --pair-separator '|||'"
         )
     return f"{table.name}, {table.unit}"
+
+
+def refuse_file_names(texts: tuple[str, ...]) -> None:
+    """Raise `UsageError` for a text that names a file of data: nobody asks what a file's name says."""
+    named = [text for text in texts if Path(text).suffix in FORMATS and Path(text).is_file()]
+    if named:
+        raise UsageError(f"{named[0]} is a file: name it with --input {named[0]}, or its texts on standard input")
+
+
+def standard_input() -> Iterator[str]:
+    """The lines of standard input."""
+    if sys.stdin.isatty():
+        sys.stderr.write("Reading texts from the terminal, one a line; end with Ctrl-D.\n")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # a broken byte is the row's problem
+    for line in sys.stdin:
+        yield line.rstrip("\r\n")
+
+
+def as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool) -> Iterator[InputRow]:
+    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`."""
+    if pair and separator is None:
+        raise UsageError(
+            "this model reads pairs: say what splits each text with --pair-separator '|||', as in "
+            "limbeck predict MODEL 'first text ||| second text' --pair-separator '|||'"
+        )
+    numbered = enumerate(texts, start=1)
+    while chunk := list(islice(numbered, CHUNK_ROWS)):
+        wrong = [
+            f"{place} {number} {problem}: {text!r:.60}"
+            for number, text in chunk
+            if (problem := _problem(text, separator if pair else None))
+        ]
+        if wrong:
+            more = f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
+            raise UsageError(
+                f"{'; '.join(wrong[:SHOWN])}{more}. A file may hold bad rows: --input FILE --skip-bad-rows"
+            )
+        for number, text in chunk:
+            if not pair:
+                yield InputRow(number, text, None, {"text": text})
+            else:
+                first, second = (part.strip() for part in text.split(separator))
+                yield InputRow(number, first, second, {"text": first, "pair": second})
+
+
+def _problem(text: str, separator: str | None) -> str | None:
+    if problem := character_problem(text):
+        return f"is {problem}" if problem.startswith("not") else f"has {problem}"
+    if not text.strip():
+        return "is empty"
+    if separator is None:
+        return None
+    parts = text.split(separator)
+    if len(parts) != 2:
+        return f"has {separator!r} {len(parts) - 1} times, and --pair-separator expects it once"
+    return None if all(part.strip() for part in parts) else f"is empty on one side of {separator!r}"

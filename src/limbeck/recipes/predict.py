@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from io import TextIOWrapper
-from itertools import islice
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from limbeck.console import say
+from limbeck.console import progress_bar, say
 from limbeck.data import Columns, InputRow, check_input, stream_input
-from limbeck.data.problems import SHOWN, character_problem
-from limbeck.data.sources import FORMATS
+from limbeck.data.problems import SHOWN
 from limbeck.data.writers import OutputFormat, format_of, open_writer
 from limbeck.errors import TooLong, UsageError
-from limbeck.predictor import Predictor, load
+from limbeck.predictor import Predictor, Prepared, load
 from limbeck.recipes.arguments import check_numbers
-from limbeck.recipes.inputs import input_columns, input_place
+from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
 from limbeck.tuning import Objective
 
-CHUNK_ROWS, CHUNK_CHARACTERS = 4_096, 8_000_000  # enough rows to sort by length, little enough to hold
+CHUNK_CHARACTERS = 8_000_000
 STANDARD_OUTPUT = "standard output"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +110,28 @@ def predict(
     if variant is None and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
-    skipped = 0
+    total = skipped = 0
     if input is not None:
         place = input_place(predictor, input, columns)
         beside = output or input
         rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if skip_bad_rows else None
-        skipped = check_input(input, columns, skipped=rejects).skipped
+        checked = check_input(input, columns, skipped=rejects)
+        total, skipped = checked.rows, checked.skipped
         rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
     elif texts and texts != ("-",):
-        _refuse_file_names(texts)
-        place, rows = "text", _as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
+        refuse_file_names(texts)
+        place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
     else:
         place = "standard input, line"
-        rows = _as_rows(_standard_input(), place, columns.pair_separator, predictor.model.pair)
+        rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair)
+    chunks = _prepared(predictor, rows, place, on_long)
     start = time.monotonic()
     done = truncated = windowed = 0
-    with open_writer(output, form) as write:
-        for chunk in _chunks(rows):
-            records = list(_answers(predictor, chunk, place, on_long, scores))
+    # Beside rows on a terminal a bar would only be in the way.
+    bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
+    with open_writer(output, form) as write, bar as progress:
+        for chunk, prepared in _one_ahead(chunks) if total else chunks:
+            records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
             write(records)
             done += len(records)
             truncated += sum(bool(r["truncated_tokens"]) for r in records)
@@ -132,62 +139,6 @@ def predict(
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, where)
-
-
-def _refuse_file_names(texts: tuple[str, ...]) -> None:
-    """Raise `UsageError` for a text that names a file of data: nobody asks what a file's name says."""
-    named = [text for text in texts if Path(text).suffix in FORMATS and Path(text).is_file()]
-    if named:
-        raise UsageError(f"{named[0]} is a file: name it with --input {named[0]}, or its texts on standard input")
-
-
-def _standard_input() -> Iterator[str]:
-    if sys.stdin.isatty():
-        sys.stderr.write("Reading texts from the terminal, one a line; end with Ctrl-D.\n")
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # a broken byte is the row's problem
-    for line in sys.stdin:
-        yield line.rstrip("\r\n")
-
-
-def _as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool) -> Iterator[InputRow]:
-    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`."""
-    if pair and separator is None:
-        raise UsageError(
-            "this model reads pairs: say what splits each text with --pair-separator '|||', as in "
-            "limbeck predict MODEL 'first text ||| second text' --pair-separator '|||'"
-        )
-    numbered = enumerate(texts, start=1)
-    while chunk := list(islice(numbered, CHUNK_ROWS)):
-        wrong = [
-            f"{place} {number} {problem}: {text!r:.60}"
-            for number, text in chunk
-            if (problem := _problem(text, separator if pair else None))
-        ]
-        if wrong:
-            more = f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
-            raise UsageError(
-                f"{'; '.join(wrong[:SHOWN])}{more}. A file may hold bad rows: --input FILE --skip-bad-rows"
-            )
-        for number, text in chunk:
-            if not pair:
-                yield InputRow(number, text, None, {"text": text})
-            else:
-                first, second = (part.strip() for part in text.split(separator))
-                yield InputRow(number, first, second, {"text": first, "pair": second})
-
-
-def _problem(text: str, separator: str | None) -> str | None:
-    if problem := character_problem(text):
-        return f"is {problem}" if problem.startswith("not") else f"has {problem}"
-    if not text.strip():
-        return "is empty"
-    if separator is None:
-        return None
-    parts = text.split(separator)
-    if len(parts) != 2:
-        return f"has {separator!r} {len(parts) - 1} times, and --pair-separator expects it once"
-    return None if all(part.strip() for part in parts) else f"is empty on one side of {separator!r}"
 
 
 def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
@@ -203,16 +154,50 @@ def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
         yield chunk
 
 
+def _prepared(
+    predictor: Predictor, rows: Iterable[InputRow], place: str, on_long: OnLong | None
+) -> Iterator[tuple[list[InputRow], Prepared]]:
+    """Chunks of rows with their tokens."""
+    for chunk in _chunks(rows):
+        texts = [row.text if row.pair is None else (row.text, row.pair) for row in chunk]
+        try:
+            prepared = predictor.prepare(texts, on_long=on_long)
+        except TooLong as error:
+            raise _too_long(predictor, chunk, place) from error
+        yield chunk, prepared
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, the next one made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
 def _answers(
-    predictor: Predictor, chunk: list[InputRow], place: str, on_long: OnLong | None, scores: bool
-) -> Iterator[Record]:
-    texts = [row.text if row.pair is None else (row.text, row.pair) for row in chunk]
-    try:
-        results = predictor.predict(texts, on_long=on_long)
-    except TooLong as error:
-        raise _too_long(predictor, chunk, place) from error
-    for row, result in zip(chunk, results, strict=True):
-        yield {**row.fields, **to_record(result, scores=scores)}
+    predictor: Predictor,
+    chunk: Sequence[InputRow],
+    prepared: Prepared,
+    scores: bool,
+    tell: Callable[[float], None],
+) -> list[Record]:
+    """One record a row; `tell` hears how many rows of the chunk are computed, about."""
+    read = 0
+
+    def on_batch(windows: int) -> None:
+        nonlocal read
+        read += windows
+        tell(len(chunk) * read / len(prepared.tokens))
+
+    results = predictor.decode(prepared, predictor.logits(prepared.tokens, on_batch=on_batch))
+    return [{**row.fields, **to_record(result, scores=scores)} for row, result in zip(chunk, results, strict=True)]
+
+
+def _tell(progress: Callable[[int, str], None], before: int, start: float, more: float) -> None:
+    done = before + more
+    progress(int(done), f"{done / (time.monotonic() - start):.0f} rows/s")
 
 
 def _too_long(predictor: Predictor, chunk: list[InputRow], place: str) -> TooLong:

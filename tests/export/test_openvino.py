@@ -9,7 +9,7 @@ from families import FAMILIES
 from limbeck.engines import Settings
 from limbeck.engines.openvino_engine import OpenVinoEngine
 from limbeck.engines.torch_engine import TorchEngine
-from limbeck.export.openvino import export_openvino, quantize_openvino
+from limbeck.export.openvino import export_openvino, product_names, quantize_openvino
 
 from .conftest import Graph, batch, family_model
 
@@ -77,3 +77,16 @@ def test_int8_is_small_and_near_and_alone_what_it_is_beside_others(
     for row in range(3):
         alone = engine.run({name: values[row : row + 1] for name, values in arrays.items()})
         np.testing.assert_allclose(alone[0], got[row], atol=1e-5)
+
+
+def test_products_that_are_kept_are_not_quantised(graph: Graph, intermediate: Path, tmp_path: Path) -> None:
+    if graph.model.pooling != "cls":
+        pytest.skip("one of them is enough: it takes seconds")
+    names = product_names(intermediate)
+    assert len(names) == 2 * 6 + 1  # of each layer, and the head
+    rows = [batch([length], length, seed) for seed, length in enumerate(range(8, 14))]
+    small = tmp_path / "small.xml"
+    quantize_openvino(intermediate, small, rows, keep_fp32=names[1:], progress=False)
+    fp32, int8 = (OpenVinoEngine(path, ONE, precision="int8").run(batch(LENGTHS, 24)) for path in (intermediate, small))
+    assert not np.array_equal(fp32, int8)
+    assert np.abs(fp32 - int8).max() < 0.1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,34 +72,20 @@ def test_nodes_to_keep_are_kept_and_no_others(graph: Graph, tmp_path: Path, kind
     assert quantised(names, tmp_path / "model.onnx") == [name for name in names if name not in kept]
 
 
-def test_each_trial_of_the_sensitivities_quantises_one_node_and_nothing_else(graph: Graph) -> None:
+def test_sensitivities_are_those_of_each_node_alone_the_worst_first(graph: Graph, tmp_path: Path) -> None:
     names, trials = weight_nodes(graph.path), list[list[str]]()
 
-    def recorded(path: Path) -> NDArray[np.float32]:
-        if path != graph.path:
-            trials.append([node.name for node in onnx.load(path).graph.node if node.op_type in INT8_KINDS])
-        return logits_of(path)
+    def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
+        quantize_int8(graph.path, tmp_path / "model.onnx", per_channel=True, keep_fp32=keep_fp32)
+        trials.append([n.name for n in onnx.load(tmp_path / "model.onnx").graph.node if n.op_type in INT8_KINDS])
+        return logits_of(tmp_path / "model.onnx")
 
-    sensitivities(graph.path, recorded, per_channel=False)
-    assert [len(trial) for trial in trials] == [1] * len(names), trials
-
-
-def test_sensitivities_are_those_of_each_node_alone_the_worst_first(graph: Graph, tmp_path: Path) -> None:
-    runs: list[Path] = []
-
-    def counted(path: Path) -> NDArray[np.float32]:
-        runs.append(path)
-        return logits_of(path)
-
-    found = sensitivities(graph.path, counted, per_channel=True)
-    names = weight_nodes(graph.path)
+    reference = logits_of(graph.path)
+    found = sensitivities(names, reference, quantized)
     assert {s.node for s in found} == set(names)
-    assert len(runs) == len(names) + 1
+    assert [len(trial) for trial in trials] == [1] * len(names), trials
     harms = [s.logit_rms for s in found]
     assert harms == sorted(harms, reverse=True)
     assert harms[0] > 0
-    worst = found[0].node
-    others = [name for name in names if name != worst]
-    quantize_int8(graph.path, tmp_path / "model.onnx", per_channel=True, keep_fp32=others)
-    difference = logits_of(tmp_path / "model.onnx") - logits_of(graph.path)
+    difference = quantized([name for name in names if name != found[0].node]) - reference
     assert found[0].logit_rms == pytest.approx(float(np.sqrt(np.mean(difference**2))))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,10 @@ import pytest
 import limbeck
 from limbeck.bundle import read_bundle
 from limbeck.errors import UsageError
+from limbeck.export.quantize import Sensitivity
+from limbeck.measure import Certificate
+from limbeck.proving import Candidate
+from limbeck.proving import prove as really_prove
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -62,3 +68,37 @@ def test_an_engine_that_is_not_installed(own_bundle: Path, monkeypatch: pytest.M
     monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: False)
     with pytest.raises(UsageError, match=r"needs openvino, which is not installed: pip install 'limbeck\[openvino\]'"):
         limbeck.compress(own_bundle, engine=["openvino"])
+
+
+@pytest.mark.parametrize("enough", [2, 99])
+def test_where_int8_loses_too_much_the_most_sensitive_products_stay_in_fp32(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, enough: int
+) -> None:
+    ranked = [Sensitivity(f"/encoder/layer.{n // 6}/{n}", 9.0 - n) for n in range(8)]
+    tried: list[tuple[str, ...]] = []
+
+    def quantize(source: Path, target: Path, rows: object, *, keep_fp32: tuple[str, ...]) -> None:
+        tried.append(keep_fp32)
+        for suffix in (".xml", ".bin"):
+            shutil.copy(source.with_suffix(suffix), target.with_suffix(suffix))
+
+    def prove(candidate: Candidate, *given: Any, **said: Any) -> Certificate:
+        lost = 9.0 if candidate.name == "openvino-int8" and len(tried[-1]) < enough else 0.0
+        made = really_prove(candidate, *given, **said)
+        return replace(made, drop_points=lost, holds=lost <= 1.0)
+
+    monkeypatch.setattr("limbeck.export.openvino.quantize_openvino", quantize)
+    monkeypatch.setattr("limbeck.recipes.openvino_variants.sensitivities", lambda *_: ranked)
+    monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
+    manifest = limbeck.compress(own_bundle, max_drop=1.0, threads=1, engine=["openvino"]).manifest
+    names = [s.node for s in ranked]
+    found = {variant.name: variant for variant in manifest.variants}
+    refused = [c.remedies for c in manifest.refused if c.variant == "openvino-int8"]
+    assert tried[:3] == [(), tuple(names[:1]), tuple(names[:2])]
+    if enough == 2:
+        assert found["openvino-int8"].remedies == ("kept in fp32: layer.0/0, layer.0/1",)
+        assert refused == [(), ("kept in fp32: layer.0/0",)]
+    else:
+        assert len(tried) == len(refused) == 4
+        assert "openvino-int8" not in found
+        assert not (own_bundle / "openvino/openvino_model_qint8_quantized.xml").exists()

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,25 @@ def export_openvino(model: TextModel, path: Path) -> None:
         _save(ov.Core().read_model(plain), path)
 
 
-def quantize_openvino(source: Path, target: Path, rows: Sequence[Arrays]) -> None:
+def product_names(path: Path) -> list[str]:
+    """The names of the products with weights in the IR at `path`, in graph order."""
+    products = [node for node in ov.Core().read_model(path).get_ordered_ops() if node.get_type_name() == "MatMul"]
+    return [node.get_friendly_name() for node in products if _is_constant(node.input_value(1).get_node())]
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() in ("Convert", "Transpose"):
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
+
+
+def quantize_openvino(
+    source: Path, target: Path, rows: Sequence[Arrays], *, keep_fp32: Sequence[str] = (), progress: bool = True
+) -> None:
     """Write an int8 form of the IR at `source`, with static scales calibrated on `rows`, batches of one.
 
-    SmoothQuant and the transformer preset of NNCF: https://github.com/openvinotoolkit/nncf
+    Products named in `keep_fp32` stay as they are; bars on standard error show the `progress`. SmoothQuant and the
+    transformer preset of NNCF: https://github.com/openvinotoolkit/nncf
 
     Raises `MissingExtra` without NNCF, and `ExportError` where nothing was quantised.
     """
@@ -46,12 +62,13 @@ def quantize_openvino(source: Path, target: Path, rows: Sequence[Arrays]) -> Non
         import nncf
     except ImportError:
         raise MissingExtra("nncf", "openvino") from None
-    with quiet(), redirect_stdout(sys.stderr):  # its progress bars
+    with quiet(), redirect_stdout(sys.stderr if progress else StringIO()):
         model = nncf.quantize(
             ov.Core().read_model(source),
             nncf.Dataset([dict(row) for row in rows]),
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(rows),
+            ignored_scope=nncf.IgnoredScope(names=list(keep_fp32)),
         )
     if not any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
         raise ExportError(f"NNCF found nothing to quantise in {source}")

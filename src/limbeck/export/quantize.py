@@ -1,8 +1,7 @@
-"""int8: dynamic quantisation of a fused ONNX graph, and which nodes to keep in fp32."""
+"""int8: dynamic quantisation of a fused ONNX graph, and how much each node of a graph loses by it."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,20 +53,15 @@ def weight_nodes(path: Path) -> list[str]:
 
 
 def sensitivities(
-    source: Path, logits_of: Callable[[Path], NDArray[np.float32]], *, per_channel: bool
+    names: Sequence[str], reference: NDArray[np.float32], quantized: Callable[[Sequence[str]], NDArray[np.float32]]
 ) -> list[Sensitivity]:
     """Each node with weights quantised alone, the most harmful first.
 
-    `logits_of` runs a graph over the same rows every time.
+    `reference` are logits of some rows, and `quantized` gives those of the same rows with the nodes that it is told
+    kept in fp32.
     """
-    names = weight_nodes(source)
-    reference = logits_of(source)
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "trial.onnx"
-        for name in names:
-            others = [other for other in names if other != name]
-            quantize_int8(source, trial, per_channel=per_channel, keep_fp32=others)
-            difference = logits_of(trial) - reference
-            found.append(Sensitivity(name, float(np.sqrt(np.mean(np.square(difference))))))
+    for name in names:
+        difference = quantized([other for other in names if other != name]) - reference
+        found.append(Sensitivity(name, float(np.sqrt(np.mean(np.square(difference))))))
     return sorted(found, key=lambda s: -s.logit_rms)

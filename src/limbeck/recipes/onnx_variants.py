@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import say, stage
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import CheckFailed
 from limbeck.export.onnx import OPSET, Exported, count_operators, export_onnx
-from limbeck.export.quantize import quantize_int8, sensitivities
+from limbeck.export.quantize import Sensitivity, quantize_int8, sensitivities, weight_nodes
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
 from limbeck.recipes.judge import Judge, size_of
+from limbeck.recipes.remedies import keep_sensitive
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
 PER_CHANNEL = "a scale per output channel"
@@ -55,19 +61,28 @@ def _int8_trials(judge: Judge) -> list[_Trial]:
     if any(trial.holds for trial in trials):
         return trials
     per_channel = _drop(trials[1]) <= _drop(trials[0])
-    ranked = sensitivities(
-        judge.folder / FP32_FILE,
-        lambda path: judge.probe(OnnxRuntimeEngine(path, judge.settings)),
-        per_channel=per_channel,
-    )
-    kept = 1
-    while kept < len(ranked) and not trials[-1].holds:
-        names = tuple(s.node for s in ranked[:kept])
-        remedy = f"kept in fp32: {', '.join(_short(name) for name in names)}"
-        channels = (PER_CHANNEL,) if per_channel else ()
-        trials.append(_trial(judge, per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy)))
-        kept *= 2
-    return trials
+    channels = (PER_CHANNEL,) if per_channel else ()
+
+    def attempt(names: tuple[str, ...], remedy: str) -> _Trial:
+        return _trial(judge, per_channel=per_channel, keep_fp32=names, remedies=(*channels, remedy))
+
+    return [*trials, *keep_sensitive(_sensitivities(judge, per_channel), attempt)]
+
+
+def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
+    source = judge.folder / FP32_FILE
+
+    def logits(path: Path) -> NDArray[np.float32]:
+        return judge.probe(OnnxRuntimeEngine(path, judge.settings))
+
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "trial.onnx"
+
+        def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
+            quantize_int8(source, trial, per_channel=per_channel, keep_fp32=keep_fp32)
+            return logits(trial)
+
+        return sensitivities(weight_nodes(source), logits(source), quantized)
 
 
 def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:
@@ -117,11 +132,6 @@ def _variant(
         remedies=remedies,
         certificate=certificate,
     )
-
-
-def _short(node: str) -> str:
-    """`layer.0/output/dense` of `/model/inner/bert/encoder/layer.0/output/dense/MatMul`."""
-    return node.rpartition("/encoder/")[2].removesuffix("/MatMul")
 
 
 def _drop(trial: _Trial) -> float:

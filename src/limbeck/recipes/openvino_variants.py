@@ -3,57 +3,114 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
-from limbeck.console import say, stage
-from limbeck.engines.load import load_engine
+from limbeck.console import progress_bar, say, stage
+from limbeck.engines import Engine
 from limbeck.errors import CheckFailed
 from limbeck.export.onnx import OPSET
+from limbeck.export.quantize import sensitivities
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
 from limbeck.recipes.judge import Judge, size_of
+from limbeck.recipes.remedies import keep_sensitive
 
 FOLDER = "openvino"
+PROBE_CALIBRATION_ROWS = 32  # each product is quantised alone once
 FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model_qint8_quantized.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A variant and what was proven of it; `certificate` is None when its logits were not even numbers."""
+
+    variant: Variant
+    certificate: Certificate | None
+
+    @property
+    def holds(self) -> bool:
+        return self.certificate is not None and self.certificate.holds
 
 
 def openvino_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
     """Those that hold, and the certificates of those that were refused."""
     # An extra, which takes a while to import.
     from limbeck.engines.openvino_engine import has_bf16
-    from limbeck.export.openvino import CALIBRATION_ROWS, export_openvino, quantize_openvino
+    from limbeck.export.openvino import export_openvino
 
-    found: list[Variant] = []
     with stage("Compiling for OpenVINO"):
         export_openvino(judge.torch_model, judge.folder / FP32_FILE)
-        found.append(_proven(judge, "fp32", FP32_FILE))
-        if has_bf16():
-            found.append(_proven(judge, "bf16", FP32_FILE))
+        tried = [_proven(judge, precision, FP32_FILE) for precision in ("fp32", *(["bf16"] if has_bf16() else []))]
     with stage("Compiling int8 for OpenVINO"):
-        rows = judge.calibration_rows(CALIBRATION_ROWS)
-        quantize_openvino(judge.folder / FP32_FILE, judge.folder / INT8_FILE, rows)
-        try:
-            found.append(_proven(judge, "int8", INT8_FILE))
-        except CheckFailed as error:
-            say(f"  int8 refused: {error}")
-    certificates = [(variant, variant.certificate) for variant in found if variant.certificate is not None]
-    holding = [variant for variant, certificate in certificates if certificate.holds]
-    _remove_others(judge.folder, {variant.file for variant in holding})
-    return holding, [certificate for _, certificate in certificates if not certificate.holds]
+        tried += _int8_trials(judge)
+    proven = [trial for trial in tried if trial.certificate is not None]
+    holding = [trial for trial in proven if trial.holds]
+    _remove_others(judge.folder, {trial.variant.file for trial in holding})
+    refused = [trial.certificate for trial in proven if trial.certificate and not trial.holds]
+    return [msgspec.structs.replace(trial.variant, certificate=trial.certificate) for trial in holding], refused
 
 
-def _proven(judge: Judge, precision: str, file: str) -> Variant:
-    name, size = f"openvino-{precision}", size_of(judge.folder / file)
-    inputs = judge.torch_model.input_names
+def _int8_trials(judge: Judge) -> list[_Trial]:
+    """int8 as it is, and if it does not hold with the most sensitive products in fp32, until it does."""
+    from limbeck.export.openvino import CALIBRATION_ROWS, product_names, quantize_openvino
+
+    source, target = judge.folder / FP32_FILE, judge.folder / INT8_FILE
+    rows = judge.calibration_rows(CALIBRATION_ROWS)
+
+    def attempt(names: tuple[str, ...], *remedies: str) -> _Trial:
+        quantize_openvino(source, target, rows, keep_fp32=names)
+        return _proven(judge, "int8", INT8_FILE, remedies)
+
+    first = attempt(())
+    if first.holds:
+        return [first]
+    names = product_names(source)
+    with progress_bar("Quantising each product alone", len(names)) as bar, tempfile.TemporaryDirectory() as folder:
+        trial, done = Path(folder) / "trial.xml", count(1)
+
+        def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
+            quantize_openvino(source, trial, rows[:PROBE_CALIBRATION_ROWS], keep_fp32=keep_fp32, progress=False)
+            bar(next(done), "")
+            return judge.probe(_engine(judge, trial, "int8"))
+
+        ranked = sensitivities(names, judge.probe(_engine(judge, source, "fp32")), quantized)
+    return [first, *keep_sensitive(ranked, attempt)]
+
+
+def _engine(judge: Judge, path: Path, precision: str) -> Engine:
+    from limbeck.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(path, judge.settings, precision=precision)
+
+
+def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] = ()) -> _Trial:
+    """A variant with its certificate; without one where a logit is no number, which is said."""
+    name = f"openvino-{precision}"
+    candidate = Candidate(name, "openvino", precision, size_of(judge.folder / file), remedies)
     variant = Variant(
-        name=name, engine="openvino", precision=precision, file=file, inputs=inputs, opset=OPSET, fused={}
+        name=name,
+        engine="openvino",
+        precision=precision,
+        file=file,
+        inputs=judge.torch_model.input_names,
+        opset=OPSET,
+        fused={},
+        remedies=remedies,
     )
-    engine = load_engine(judge.folder, variant, judge.settings)
-    certificate = judge.prove(Candidate(name, "openvino", precision, size), engine)
-    return msgspec.structs.replace(variant, certificate=certificate)
+    try:
+        return _Trial(variant, judge.prove(candidate, _engine(judge, judge.folder / file, precision)))
+    except CheckFailed as error:
+        say(f"  {name} refused: {error}")
+        return _Trial(variant, None)
 
 
 def remove_openvino(folder: Path) -> None:

@@ -8,15 +8,14 @@ removes it.
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from common import show
+
+from limbeck.measure.process import run_process
 
 WORDS = ("the", "film", "story", "actor", "was", "is", "not", "very", "quite", "good", "bad", "dull", "long", "and")
 WORDS_A_TEXT = 2_000
@@ -40,22 +39,17 @@ def main(bundle: str, gigabytes: str = "2") -> None:
         source, answers = Path(folder) / "long.csv", Path(folder) / "answers.csv"
         rows = write_csv(source, int(float(gigabytes) * 1e9))
         command = [sys.executable, "-m", "limbeck.cli", "predict", bundle, "--input", str(source)]
-        started = time.perf_counter()
-        process = subprocess.Popen([*command, "--output", str(answers), "--max-tokens", "16"])
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        if status:
-            raise SystemExit(f"limbeck predict ended with status {status}")
+        run = run_process([*command, "--output", str(answers), "--max-tokens", "16"])
         with answers.open(encoding="utf-8") as file:
             written = sum(1 for _ in file) - 1
         size = source.stat().st_size
-    peak_mb = usage.ru_maxrss / 1000
+    peak_mb = run.peak_bytes / 1e6
     show(
         "a large CSV predicted",
         ["GB", "rows", "answers", "minutes", "peak MB"],
-        [[size / 1e9, rows, written, seconds / 60, peak_mb]],
+        [[size / 1e9, rows, written, run.seconds / 60, peak_mb]],
         answers=written,
-        seconds=seconds,
+        seconds=run.seconds,
         peak_mb=peak_mb,
     )
 

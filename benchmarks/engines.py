@@ -1,0 +1,192 @@
+"""Rows a second on many texts and one text's milliseconds: `limbeck.load(...).predict` beside other CPU engines.
+
+    python benchmarks/engines.py BUNDLE DATA [ROWS] [MAX_TOKENS]
+
+Same weights, same texts in the same order, one process, all CPUs that it may use. BUNDLE was compressed with
+`--engine openvino`. The others, each where it is installed:
+
+- `transformers.pipeline` in fp32, in batches of 32 and one text at a time;
+- ONNX Runtime int8 (the bundle's own file) in batches of 32 in file order, padded to the longest of each;
+- OpenVINO int8 of the same model (plain ONNX, quantised by NNCF, as optimum-intel does it), in batches of 32 in file
+  order, and sorted by length as sentence-transformers has them;
+- CTranslate2's int8 encoder, without a head, sorted, in batches of 4,096 tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from common import show, texts_and_labels
+from transformers import pipeline
+
+import limbeck
+from limbeck.bundle import read_bundle
+from limbeck.engines import Engine, Settings
+from limbeck.engines.openvino_engine import OpenVinoEngine
+from limbeck.engines.openvino_peak import openvino_peak
+from limbeck.export.onnx import trace
+from limbeck.export.openvino import quantize_openvino
+from limbeck.measure import usable_cpus
+from limbeck.measure.work import operations, sizes_of
+from limbeck.nn.model import load_model
+from limbeck.predictor import Predictor
+from limbeck.text import Tokens, pad
+
+BATCH, CTRANSLATE2_TOKENS, CALIBRATION_ROWS, SINGLE_TOKENS, SINGLE_RUNS = 32, 4096, 300, 20, 300
+
+
+def in_batches(engine: Engine, predictor: Predictor, tokens: Sequence[Tokens], order: Sequence[int]) -> list[int]:
+    """The likeliest label of each row, computed 32 rows at a time in the given order."""
+    found = [0] * len(tokens)
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        rows = [tokens[i] for i in chosen]
+        logits = engine.run(pad(rows, pad_id=predictor.model.pad_id, length=max(map(len, rows))))
+        for i, label in zip(chosen, logits.argmax(1), strict=True):
+            found[i] = int(label)
+    return found
+
+
+def plain_openvino(predictor: Predictor, tokens: Sequence[Tokens], folder: Path) -> OpenVinoEngine:
+    """The model as OpenVINO's own tools would quantise it."""
+    manifest = predictor.bundle.manifest
+    model = load_model(predictor.bundle.folder, manifest.task, pooling=manifest.model.pooling, attention="eager")
+    trace(model, folder / "plain.onnx")
+    ov.save_model(ov.Core().read_model(folder / "plain.onnx"), folder / "plain.xml", compress_to_fp16=False)
+    rows = [pad([t], pad_id=manifest.model.pad_id, length=len(t)) for t in tokens[:CALIBRATION_ROWS]]
+    quantize_openvino(folder / "plain.xml", folder / "int8.xml", rows)
+    return OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
+
+
+def ctranslate2_encoder(predictor: Predictor, folder: Path) -> Callable[[Sequence[Tokens]], None] | None:
+    """Computes the hidden states of all rows; None where CTranslate2 is not installed."""
+    try:
+        import ctranslate2
+        from ctranslate2.converters import TransformersConverter
+    except ImportError:
+        return None
+    TransformersConverter(str(predictor.bundle.folder)).convert(str(folder / "ct2"), quantization="int8")
+    encoder = ctranslate2.Encoder(str(folder / "ct2"), compute_type="int8", intra_threads=usable_cpus())
+
+    def encode(tokens: Sequence[Tokens]) -> None:
+        batch: list[list[int]] = []
+        for row in sorted(tokens, key=len, reverse=True):
+            if batch and (len(batch) + 1) * len(batch[0]) > CTRANSLATE2_TOKENS:
+                encoder.forward_batch(batch)
+                batch = []
+            batch.append(row.input_ids.tolist())
+        encoder.forward_batch(batch)
+
+    return encode
+
+
+def throughput(bundle: str, texts: list[str], max_tokens: int | None, folder: Path) -> Iterator[tuple[str, float, Any]]:
+    """Each program's name, seconds for all texts, tokenising included, and answers."""
+    ours = limbeck.load(bundle, max_tokens=max_tokens, objective="throughput")
+    limit, names = ours.model.max_tokens, ours.task.labels
+
+    def timed(name: str, run: Callable[[], Any], warm: Callable[[], Any]) -> tuple[str, float, Any]:
+        warm()
+        start = time.perf_counter()
+        answers = run()
+        return name, time.perf_counter() - start, answers
+
+    def tokens(given: list[str]) -> list[Tokens]:
+        return ours.prepare(given).tokens
+
+    def labels(engine: Engine, given: list[str], *, ordered: bool = False) -> list[str]:
+        rows = tokens(given)
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i])) if ordered else range(len(rows))
+        return [names[i] for i in in_batches(engine, ours, rows, order)]
+
+    def predicted(given: list[str]) -> list[str]:
+        return [result.label for result in ours.predict(given)]  # type: ignore[union-attr]
+
+    few = texts[:64]
+    yield timed(f"limbeck {ours.variant.name}", lambda: predicted(texts), lambda: predicted(few))
+    onnx = limbeck.load(bundle, variant="onnx-int8", max_tokens=max_tokens)
+    yield timed("ONNX Runtime int8, file order", lambda: labels(onnx._engine, texts), lambda: labels(onnx._engine, few))
+    plain = plain_openvino(ours, tokens(texts[:CALIBRATION_ROWS]), folder)
+    yield timed("OpenVINO int8, file order", lambda: labels(plain, texts), lambda: labels(plain, few))
+    yield timed("OpenVINO int8, sorted", lambda: labels(plain, texts, ordered=True), lambda: labels(plain, few))
+    if encode := ctranslate2_encoder(ours, folder):
+        yield timed("CTranslate2 int8 encoder, sorted", lambda: encode(tokens(texts)), lambda: encode(tokens(few)))
+    pipe: Any = pipeline("text-classification", model=bundle, device="cpu")
+    for size in (1, BATCH):
+        said = {"batch_size": size, "truncation": True, "max_length": limit}
+
+        def answers(given: list[str], said: dict[str, Any] = said) -> list[str]:
+            return [found["label"] for found in pipe(given, **said)]
+
+        how = "one text at a time" if size == 1 else f"batches of {size}"
+        yield timed(f"transformers.pipeline fp32, {how}", lambda: answers(texts), lambda: answers(few))
+
+
+def single_ms(bundle: str, folder: Path) -> dict[str, float]:
+    """Milliseconds of one text of 20 tokens, the median, tokenising and decoding included where they are part of it."""
+    text = "a film " * ((SINGLE_TOKENS - 2) // 2)
+    ways: dict[str, Callable[[], Any]] = {}
+    for variant in ("onnx-int8", "openvino-int8"):
+        predictor = limbeck.load(bundle, variant=variant)
+        ways[f"limbeck {variant}"] = lambda predictor=predictor: predictor.predict([text])  # type: ignore[misc]
+    ours = limbeck.load(bundle)
+    (row,) = ours.prepare([text]).tokens
+    arrays = pad([row], pad_id=ours.model.pad_id, length=len(row))
+    plain = OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
+    ways["OpenVINO int8, tokens to logits"] = lambda: plain.run(arrays)
+    pipe: Any = pipeline("text-classification", model=bundle, device="cpu")
+    ways["transformers.pipeline fp32"] = lambda: pipe(text)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(SINGLE_RUNS):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            taken[name].append((time.perf_counter() - start) * 1000)
+    return {name: statistics.median(times[10:]) for name, times in taken.items()}
+
+
+def main(bundle: str, data: str, rows: str = "5000", max_tokens: str | None = None) -> None:
+    """Time all programs and print rows a second, how many times as fast limbeck is, and agreement with it."""
+    texts, _ = texts_and_labels(Path(data), int(rows))
+    limit = int(max_tokens) if max_tokens else None
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(throughput(bundle, texts, limit, Path(folder)))
+        alone = single_ms(bundle, Path(folder))
+    name, seconds, ours = found[0]
+    table = []
+    for program, taken, answers in found:
+        same = float(np.mean([a == b for a, b in zip(ours, answers, strict=True)])) if answers else ""
+        table.append([program, len(texts) / taken, taken / seconds, same])
+    opened = read_bundle(bundle).reading(limit)
+    lengths = [len(t) for t in limbeck.load(bundle, max_tokens=limit).prepare(texts).tokens]
+    sizes = sizes_of(json.loads((opened.folder / "config.json").read_text()))
+    peak = openvino_peak("int8")
+    share = operations(lengths, sizes) / seconds / peak if sizes else 0.0
+    mean = np.mean(lengths)
+    show(
+        f"{len(texts)} texts of {mean:.0f} tokens on average; {name}: {share:.0%} of {peak / 1e9:.0f} Gop/s",
+        ["program", "rows/s", "limbeck is x times as fast", "same label as limbeck"],
+        table,
+        rows_per_second={program: len(texts) / taken for program, taken, _ in found},
+        times={program: taken / seconds for program, taken, _ in found},
+        share_of_int8_peak=share,
+    )
+    show(
+        f"one text of {SINGLE_TOKENS} tokens, median of {SINGLE_RUNS}",
+        ["program", "ms"],
+        [[program, ms] for program, ms in alone.items()],
+        milliseconds=alone,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

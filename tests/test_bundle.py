@@ -110,6 +110,13 @@ def test_what_is_written_for_people_may_be_edited(folder: Path) -> None:
     read_bundle(folder)
 
 
+def test_the_files_of_a_variant() -> None:
+    made = {"precision": "fp32", "inputs": (), "opset": 17, "fused": {}}
+    assert Variant(name="a", engine="onnxruntime", file="onnx/model.onnx", **made).files == ("onnx/model.onnx",)
+    both = ("openvino/model.xml", "openvino/model.bin")
+    assert Variant(name="b", engine="openvino", file="openvino/model.xml", **made).files == both
+
+
 def test_missing_and_damaged_files_are_all_named_at_once(folder: Path) -> None:
     (folder / "config.json").unlink()
     weights = bytearray((folder / "model.safetensors").read_bytes())

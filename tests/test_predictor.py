@@ -169,6 +169,14 @@ def test_variants(classify_bundle: Path, predictor: Predictor) -> None:
         limbeck.load(classify_bundle, variant="int4")
 
 
+def test_only_what_is_loaded_is_read(own_bundle: Path) -> None:
+    (own_bundle / "model.safetensors").write_bytes(b"edited")
+    assert limbeck.load(own_bundle).predict(["a good film"])
+    (own_bundle / "model.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"is not whole, files are missing: model.safetensors"):
+        limbeck.load(own_bundle)
+
+
 def test_a_file_that_is_no_graph(own_bundle: Path) -> None:
     (own_bundle / "onnx/model.onnx").write_bytes(b"not a graph")
     with pytest.raises(

@@ -9,6 +9,7 @@ report.html  README.md                               for people
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,11 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     fused: dict[str, int]
     remedies: tuple[str, ...] = ()
     certificate: Certificate | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file, and the weights beside an OpenVINO IR."""
+        return (self.file, self.file.removesuffix(".xml") + ".bin") if self.file.endswith(".xml") else (self.file,)
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,19 +147,27 @@ def read_bundle(folder: str | Path) -> Bundle:
 
     Raises `BundleError` for a folder that is no bundle, and for files missing, damaged or of a newer format.
     """
+    bundle = open_bundle(folder)
+    check_files(bundle, bundle.manifest.files)
+    return bundle
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Open a bundle without a look at its files: see `check_files`."""
     folder = Path(folder)
-    bundle = Bundle(folder, read_manifest(folder))
-    missing, damaged = [], []
-    for name, wanted in bundle.manifest.files.items():
-        if not (folder / name).is_file():
-            missing.append(name)
-        elif sha256_of(folder / name) != wanted:
-            damaged.append(name)
+    return Bundle(folder, read_manifest(folder))
+
+
+def check_files(bundle: Bundle, names: Collection[str]) -> None:
+    """Raise `BundleError` where a file of the bundle is missing, or one of `names` is not what was written."""
+    folder, files = bundle.folder, bundle.manifest.files
+    missing = [name for name in files if not (folder / name).is_file()]
+    there = [name for name in files if name in names and name not in missing]
+    damaged = [name for name in there if sha256_of(folder / name) != files[name]]
     problems = [f"files are missing: {', '.join(missing)}"] * bool(missing)
     problems += [f"files were damaged or edited after they were written: {', '.join(damaged)}"] * bool(damaged)
     if problems:
         raise BundleError(f"{folder} is not whole, {'; '.join(problems)}. Copy the bundle again, or build it anew.")
-    return bundle
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.bundle import Bundle, Variant, read_bundle
+from limbeck.bundle import Bundle, Variant, check_files, open_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
@@ -128,12 +128,16 @@ def load(
     for, single texts (`latency`) or many in a call (`throughput`); it matters once `limbeck tune` found how this
     machine does either fastest.
 
+    Every file that is loaded is checked against its hash.
+
     Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
     """
-    bundle = read_bundle(path).reading(max_tokens)
+    bundle = open_bundle(path).reading(max_tokens)
     chosen = bundle.variant(variant)
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
+    # What is not loaded need not be read: the weights for training are often most of a bundle.
+    check_files(bundle, {bundle.tokenizer_file.name, *chosen.files})
     settings = settings_for(bundle, chosen, objective, threads)
     engine = load_engine(bundle.folder, chosen, settings, cache=user_cache() / "compiled")
     return Predictor(bundle, chosen, engine, settings)

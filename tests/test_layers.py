@@ -208,3 +208,10 @@ def test_production_runs_where_nothing_that_trains_is_installed(statement: str) 
     blocking = f"import sys\nsys.modules.update(dict.fromkeys({TRAINING_LIBRARIES!r}))\n{statement}\n"
     blocked = subprocess.run([sys.executable, "-c", blocking], capture_output=True, text=True, check=False)
     assert blocked.returncode == 0, blocked.stderr
+
+
+def test_a_text_starts_without_what_only_files_and_terminals_need() -> None:
+    modules = "limbeck.cli, limbeck.recipes.predict, limbeck.show"
+    listing = f"import sys, {modules}\nprint(*({{'rich', 'pyarrow'}} & sys.modules.keys()))"
+    listed = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    assert listed.stdout.split() == []

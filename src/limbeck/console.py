@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-_err = Console(stderr=True, highlight=False)
+_silenced = False
 
 
 def say(message: str) -> None:
     """One line for the user."""
-    _err.print(message, markup=False, soft_wrap=True)
+    if not _silenced:
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 def silence() -> None:
     """Say nothing from now on: of several processes the first speaks for all."""
-    _err.quiet = True
+    global _silenced
+    _silenced = True
 
 
 def silenced() -> bool:
     """Whether another process speaks for this one."""
-    return _err.quiet
+    return _silenced
 
 
 def notes(lines: Iterator[str] | tuple[str, ...]) -> None:
@@ -45,6 +46,10 @@ def stage(name: str) -> Iterator[None]:
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
     """A progress bar; call what it yields with the count done so far and a short remark."""
+    # What shows no bar starts faster without it.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(bar_width=24),
@@ -52,7 +57,7 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], 
         TimeRemainingColumn(),
         TextColumn("{task.fields[remark]}"),
     )
-    with Progress(*columns, console=_err, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True, quiet=_silenced), transient=True) as progress:
         task = progress.add_task(what, total=total, remark="")
         yield lambda done, remark: progress.update(task, completed=done, remark=remark)
 

@@ -13,9 +13,17 @@ from limbeck.data.csv import open_csv, open_tsv
 from limbeck.data.folder import label_folders, open_labelled_texts, open_texts, text_folders
 from limbeck.data.hub import looks_like_hub_name, open_hub
 from limbeck.data.jsonl import open_json, open_jsonl
-from limbeck.data.parquet import open_parquet
 from limbeck.data.records import Table
 from limbeck.errors import DataError
+
+
+def open_parquet(path: Path) -> Table:
+    """A parquet file as a table: see `limbeck.data.parquet`."""
+    # pyarrow takes a while to import, and most runs read no Parquet.
+    from limbeck.data import parquet
+
+    return parquet.open_parquet(path)
+
 
 FORMATS: Mapping[str, Callable[[Path], Table]] = {
     ".csv": open_csv,

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from limbeck.errors import DataError, UsageError
 from limbeck.files import replace_when_written
@@ -54,7 +52,10 @@ def open_writer(output: Path | None, form: OutputFormat) -> Iterator[Write]:
         return
     with replace_when_written(output) as beside:
         if form == "parquet":
-            with _parquet_writer(beside) as write:
+            # pyarrow takes a while to import, and most runs write no Parquet.
+            from limbeck.data.parquet_writer import open_parquet_writer
+
+            with open_parquet_writer(beside) as write:
                 yield write
         else:
             with beside.open("w", encoding="utf-8", newline="") as file:
@@ -70,10 +71,10 @@ def _text_writer(file: TextIO, form: OutputFormat) -> Write:
 
     def comma_separated(rows: Rows) -> None:
         if not writers and rows:
-            writers.append(csv.DictWriter(file, _columns(rows), lineterminator="\n"))
+            writers.append(csv.DictWriter(file, columns_of(rows), lineterminator="\n"))
             writers[0].writeheader()
         for row in rows:
-            _check_columns(row, writers[0].fieldnames, "CSV")
+            check_columns(row, writers[0].fieldnames, "CSV")
             writers[0].writerow({name: _flat(value) for name, value in row.items()})
 
     return jsonl if form == "jsonl" else comma_separated
@@ -86,12 +87,13 @@ def _json(row: Mapping[str, Any]) -> str:
         return json.dumps(json.loads(msgspec.json.encode(row, enc_hook=str)), ensure_ascii=False)
 
 
-def _columns(rows: Rows) -> list[str]:
+def columns_of(rows: Rows) -> list[str]:
     """The names in any of the rows: JSON lines need not all have the same."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _check_columns(row: Mapping[str, Any], columns: Collection[str], form: str) -> None:
+def check_columns(row: Mapping[str, Any], columns: Collection[str], form: str) -> None:
+    """Raise `DataError` for a row with a column that the first rows had not."""
     if more := [name for name in row if name not in columns]:
         raise DataError(
             f"a row has {', '.join(map(repr, more))}, which the first rows have not, so that {form} has no column "
@@ -104,37 +106,6 @@ def _flat(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-@contextmanager
-def _parquet_writer(path: Path) -> Iterator[Write]:
-    writers: list[pq.ParquetWriter] = []
-
-    def write(rows: Rows) -> None:
-        columns = _columns(rows) if not writers else writers[0].schema.names
-        for row in rows:
-            _check_columns(row, columns, "Parquet")
-        whole = [{name: row.get(name) for name in columns} for row in rows]
-        try:
-            if not writers:
-                table = pa.Table.from_pylist(whole)
-                # A column that is empty in the first rows may hold text later.
-                fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
-                writers.append(pq.ParquetWriter(path, pa.schema(fields), compression="zstd"))
-            writers[0].write_table(pa.Table.from_pylist(whole, schema=writers[0].schema))
-        except pa.ArrowException as error:
-            raise DataError(
-                f"a column of the input holds values of several kinds, which Parquet cannot ({error}): "
-                "write a .jsonl file"
-            ) from error
-
-    try:
-        yield write
-    finally:
-        for writer in writers:
-            writer.close()
-    if not writers:
-        pq.write_table(pa.table({}), path)
-
-
 def _table(rows: Rows) -> None:
     # Only people's terminals need rich; a pipe starts faster without it.
     from rich.console import Console
@@ -142,7 +113,7 @@ def _table(rows: Rows) -> None:
 
     if not rows:
         return
-    shown = [name for name in _columns(rows) if any(row.get(name) != _USUAL.get(name) for row in rows)]
+    shown = [name for name in columns_of(rows) if any(row.get(name) != _USUAL.get(name) for row in rows)]
     table = Table(*shown)
     for row in rows:
         table.add_row(*(_cell(row.get(name, "")) for name in shown))

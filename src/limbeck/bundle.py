@@ -27,6 +27,8 @@ own answer (`tag`) or as the start or the end of one (`answer`).
 """
 
 MANIFEST = "limbeck.json"
+WEIGHTS = "model.safetensors"
+REFERENCE = "pytorch-fp32"  # a variant that every bundle has: the weights themselves
 FORMAT = 1
 # Not hashed: written for people, who may edit them.
 _FREE = {MANIFEST, "report.html", "README.md", ".gitattributes"}
@@ -124,11 +126,15 @@ class Bundle(msgspec.Struct, frozen=True):
         return Bundle(self.folder, msgspec.structs.replace(self.manifest, model=model))
 
     def variant(self, name: str | None = None) -> Variant:
-        """The variant of that name, or the chosen one.
+        """The variant of that name, or the chosen one; `pytorch-fp32` is the model that the others are held against.
 
         Raises `UsageError` for a name it has not, and where nothing is compiled yet.
         """
         wanted = name or self.manifest.chosen
+        if wanted == REFERENCE:
+            return Variant(
+                name=REFERENCE, engine="pytorch", precision="fp32", file=WEIGHTS, inputs=(), opset=0, fused={}
+            )
         for variant in self.manifest.variants:
             if variant.name == wanted:
                 return variant

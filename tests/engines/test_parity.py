@@ -6,15 +6,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import limbeck
 from limbeck.bundle import Variant, read_bundle
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine, load_reference
-from limbeck.errors import BundleError
+from limbeck.errors import BundleError, UsageError
 from limbeck.export.openvino import export_openvino
 from limbeck.nn.model import load_model
 from limbeck.text import Tokens, pad
@@ -43,13 +45,15 @@ def openvino_variant(bundle: Path, folder: Path) -> Variant:
     return Variant(**of, inputs=model.input_names, opset=17, fused={})  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino", "pytorch"])
 def compiled(
     request: pytest.FixtureRequest, classify_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Variant]:
     """The folder and the fp32 variant of one engine."""
     if request.param == "onnxruntime":
         return classify_bundle, read_bundle(classify_bundle).variant("onnx-fp32")
+    if request.param == "pytorch":
+        return classify_bundle, read_bundle(classify_bundle).variant("pytorch-fp32")
     folder = tmp_path_factory.mktemp("openvino")
     return folder, openvino_variant(classify_bundle, folder)
 
@@ -118,7 +122,26 @@ def test_fp32_answers_a_text_alike_in_any_company(load: Load) -> None:
 
 
 def test_what_is_no_model_is_said(compiled: tuple[Path, Variant], tmp_path: Path) -> None:
+    if compiled[1].engine == "pytorch":
+        pytest.skip("its weights are those of a whole bundle")
     (tmp_path / compiled[1].file).parent.mkdir(exist_ok=True)
     (tmp_path / compiled[1].file).write_text("<nothing/>")
     with pytest.raises(BundleError, match=r"model\.\w+ cannot be loaded by (ONNX Runtime|OpenVINO)"):
         load_engine(tmp_path, compiled[1])
+
+
+def test_the_reference_is_a_variant_that_every_bundle_has(
+    classify_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = limbeck.load(classify_bundle, variant="pytorch-fp32")
+    wanted = limbeck.load(classify_bundle, variant="onnx-fp32").predict(["a good film"])
+    assert predictor.predict(["a good film"])[0].score == pytest.approx(wanted[0].score, abs=1e-5)  # type: ignore[union-attr]
+    monkeypatch.setattr("limbeck.engines.load.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs torch, which is not installed: pip install 'limbeck\[train\]'"):
+        limbeck.load(classify_bundle, variant="pytorch-fp32")
+
+
+def test_an_engine_of_a_later_version_is_said(classify_bundle: Path) -> None:
+    variant = msgspec.structs.replace(read_bundle(classify_bundle).variant(), engine="abacus")
+    with pytest.raises(UsageError, match="runs on 'abacus', which this limbeck does not know: upgrade it"):
+        load_engine(classify_bundle, variant)

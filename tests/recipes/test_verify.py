@@ -127,6 +127,8 @@ def test_a_contradicted_certificate(own_bundle: Path, command: Command) -> None:
 
 def test_a_variant_without_certificate(own_bundle: Path) -> None:
     give_budget(own_bundle, None)
+    with pytest.raises(UsageError, match="pytorch-fp32 is what the other variants are held against"):
+        limbeck.verify(own_bundle, variant="pytorch-fp32")
     with pytest.raises(UsageError, match="variant onnx-fp32 has no certificate: run `limbeck compress`"):
         limbeck.verify(own_bundle, threads=1)
 

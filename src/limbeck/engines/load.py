@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from limbeck.bundle import Variant
+from limbeck.bundle import Variant, open_bundle
 from limbeck.engines.base import Engine
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.engines.settings import DEFAULT, Settings
@@ -35,6 +35,13 @@ def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *,
         from limbeck.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(folder / variant.file, settings, precision=variant.precision, cache=cache)
+    if variant.engine == "pytorch":
+        if find_spec("torch") is None:
+            raise MissingExtra("torch", "train")
+        # An extra, which takes seconds to import.
+        from limbeck.engines.torch_engine import load_reference
+
+        return load_reference(open_bundle(folder), threads=settings.threads)
     raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
 
 
@@ -50,6 +57,8 @@ def usable_engines(said: Sequence[EngineName]) -> list[EngineName]:
 
 def is_installed(engine: str) -> bool:
     """Whether a variant's engine can run here; one that is not known cannot."""
+    if engine == "pytorch":
+        return find_spec("torch") is not None
     return engine == "onnxruntime" or (engine == "openvino" and has_openvino())
 
 

@@ -28,8 +28,10 @@ class TorchEngine:
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
 
-def load_reference(bundle: Bundle) -> TorchEngine:
-    """The fp32 PyTorch model of a bundle."""
+def load_reference(bundle: Bundle, *, threads: int | None = None) -> TorchEngine:
+    """The fp32 PyTorch model of a bundle, and so many threads for all of PyTorch."""
+    if threads is not None:
+        torch.set_num_threads(threads)
     manifest = bundle.manifest
     model = load_model(bundle.folder, manifest.task, pooling=manifest.model.pooling)
     return TorchEngine(model)

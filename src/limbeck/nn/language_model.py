@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForMaskedLM, BertConfig, BertForMaskedLM, BertForPreTraining
 
+from limbeck.bundle import WEIGHTS
 from limbeck.errors import BaseModelError, UsageError
 from limbeck.nn.base import load_config, quiet_loading
 from limbeck.nn.losses import NOT_LEARNT, RowLoss
@@ -34,7 +35,6 @@ SHAPES: dict[Shape, tuple[int, int]] = {
     "large": (24, 1024),
 }
 HEAD_WIDTH, POSITIONS = 64, 512
-WEIGHTS = "model.safetensors"
 
 # From hidden states to logits, by the attribute in which a family of models keeps its head.
 _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {

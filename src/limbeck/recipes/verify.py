@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.bundle import Bundle, Variant, read_bundle
+from limbeck.bundle import REFERENCE, Bundle, Variant, read_bundle
 from limbeck.console import say, stage
 from limbeck.data import Columns
 from limbeck.data.sampling import at_most
@@ -137,6 +137,8 @@ def verify(
 
 
 def _stored(variant: Variant) -> Certificate:
+    if variant.name == REFERENCE:
+        raise UsageError(f"{REFERENCE} is what the other variants are held against: name one of them with --variant")
     if variant.certificate is None:
         raise UsageError(f"variant {variant.name} has no certificate: run `limbeck compress`")
     return variant.certificate

@@ -18,7 +18,7 @@ from limbeck.errors import BundleError
 from limbeck.measure import usable_cpus
 
 # By itself OpenVINO computes fp32 models in bf16 on CPUs that have it.
-COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
 
 
 class OpenVinoEngine:
@@ -27,8 +27,9 @@ class OpenVinoEngine:
     def __init__(self, path: Path, settings: Settings = DEFAULT, *, precision: str, cache: Path | None = None) -> None:
         """Load the `.xml` at `path`, with its `.bin` beside it.
 
-        `precision` says what is computed in where the graph says nothing: bf16, or fp32. What was compiled is kept in
-        the folder `cache`, where it can be written to, and the next start takes it from there if the file is the same.
+        `precision` says what is computed in where the graph says nothing: bf16 (`bf16`, `int8-bf16`), or fp32. What was
+        compiled is kept in the folder `cache`, where it can be written to, and the next start takes it from there if
+        the file is the same.
 
         Raises `BundleError` for a file that OpenVINO cannot load.
         """

@@ -1,4 +1,4 @@
-"""The variants for OpenVINO, where it is installed: fp32, bf16 on CPUs that have it, and int8 with static scales."""
+"""The variants for OpenVINO: fp32 and int8 with static scales, and both in bf16 on CPUs that have it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def openvino_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
         tried = [_proven(judge, precision, FP32_FILE) for precision in ("fp32", *(["bf16"] if has_bf16() else []))]
     with stage("Compiling int8 for OpenVINO"):
         tried += _int8_trials(judge)
+        if has_bf16() and tried[-1].holds:
+            tried.append(_proven(judge, "int8-bf16", INT8_FILE, tried[-1].variant.remedies))
     proven = [trial for trial in tried if trial.certificate is not None]
     holding = [trial for trial in proven if trial.holds]
     _remove_others(judge.folder, {trial.variant.file for trial in holding})

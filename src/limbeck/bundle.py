@@ -84,7 +84,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`limbeck.json`. `chosen` is the variant that answers; `refused` are the certificates of those over budget."""
+    """`limbeck.json`.
+
+    `chosen` is the variant that answers. Certificates without a file are those of variants that hold and were `beaten`
+    by the chosen one, and of those over budget, `refused`.
+    """
 
     format: int
     limbeck: str
@@ -96,6 +100,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     training: dict[str, Any]
     scores: dict[str, dict[str, float]]
     variants: tuple[Variant, ...] = ()
+    beaten: tuple[Certificate, ...] = ()
     refused: tuple[Certificate, ...] = ()
     chosen: str | None = None
     files: dict[str, str] = {}

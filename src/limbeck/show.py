@@ -97,7 +97,8 @@ def _show_bundle(bundle: Bundle) -> None:
 
 def _certificates(manifest: Manifest) -> list[tuple[Certificate, str]]:
     kept = [(v.certificate, "holds" if v.certificate.holds else "REFUSED") for v in manifest.variants if v.certificate]
-    return [*kept, *((c, "REFUSED") for c in manifest.refused)]
+    beaten = ((c, "holds, not kept") for c in manifest.beaten)
+    return [*kept, *beaten, *((c, "REFUSED") for c in manifest.refused)]
 
 
 def _show_verification(found: Verification) -> None:

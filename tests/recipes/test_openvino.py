@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 
 import limbeck
-from limbeck.bundle import read_bundle
+from limbeck.bundle import Variant, read_bundle
+from limbeck.cli import run
 from limbeck.errors import UsageError
 from limbeck.export.quantize import Sensitivity
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
 from limbeck.proving import prove as really_prove
+from limbeck.recipes.openvino_variants import Trial
 
 if TYPE_CHECKING:
     from bundles import Command
 
 pytest_plugins = ("bundles",)
 pytestmark = pytest.mark.usefixtures("quick_speed")
+NOTHING = Variant(name="openvino-int8", engine="openvino", precision="int8", file="", inputs=(), opset=17, fused={})
+REFUSED = Trial(NOTHING, None)
 VARIANTS = ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"]
 
 
@@ -30,7 +34,7 @@ def test_a_bundle_for_openvino(
     monkeypatch.setattr(
         "limbeck.recipes.judge.race_engines", lambda engines, *_, **__: [float(i) for i in range(len(engines))]
     )
-    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["openvino"])
+    bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["openvino"], keep_all=True)
     names = [variant.name for variant in bundle.manifest.variants]
     assert [name for name in names if not name.endswith("bf16")] == [v for v in VARIANTS if not v.endswith("bf16")]
     assert bundle.manifest.chosen == names[-1]
@@ -92,13 +96,31 @@ def test_where_int8_loses_too_much_the_most_sensitive_products_stay_in_fp32(
     monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
     manifest = limbeck.compress(own_bundle, max_drop=1.0, threads=1, engine=["openvino"]).manifest
     names = [s.node for s in ranked]
-    found = {variant.name: variant for variant in manifest.variants}
     refused = [c.remedies for c in manifest.refused if c.variant == "openvino-int8"]
     assert tried[:3] == [(), tuple(names[:1]), tuple(names[:2])]
     if enough == 2:
-        assert found["openvino-int8"].remedies == ("kept in fp32: layer.0/0, layer.0/1",)
+        (int8,) = (c for c in manifest.beaten if c.variant == "openvino-int8")
+        assert int8.remedies == ("kept in fp32: layer.0/0, layer.0/1",)
         assert refused == [(), ("kept in fp32: layer.0/0",)]
+        # Of OpenVINO the chosen one stays; here an ONNX variant was chosen.
+        assert manifest.chosen == "onnx-fp32"
+        assert {c.variant for c in manifest.beaten} >= {"openvino-fp32", "openvino-int8"}
     else:
         assert len(tried) == len(refused) == 4
-        assert "openvino-int8" not in found
-        assert not (own_bundle / "openvino/openvino_model_qint8_quantized.xml").exists()
+        assert "openvino-int8" not in {c.variant for c in manifest.beaten}
+    assert not (own_bundle / "openvino").exists()
+
+
+def test_of_openvino_the_chosen_variants_file_stays(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.openvino_variants._int8_trials", lambda judge: [REFUSED])
+    monkeypatch.setattr(
+        "limbeck.recipes.judge.race_engines", lambda engines, *_, **__: [float(i == 2) for i in range(len(engines))]
+    )
+    assert run(["compress", str(own_bundle), "--engine", "openvino", "--threads", "1", "--max-drop", "100"]) == 0
+    assert "openvino-fp32 *" in capsys.readouterr().out
+    manifest = read_bundle(own_bundle).manifest
+    assert manifest.chosen == "openvino-fp32"
+    assert {f for f in manifest.files if f.startswith("openvino/")} == set(manifest.variants[2].files)
+    assert manifest.beaten == ()  # bf16 is of the same file

@@ -141,7 +141,7 @@ def _compiled_teacher(
 
 def _compressed(bundle: Bundle, proof: _Proof) -> Bundle:
     done = bundle.manifest.arguments.get("compress", {}).get("fingerprint")
-    if bundle.manifest.chosen and done == compress_mark(bundle, None, proof["max_drop"], proof["engine"], "throughput"):
+    if bundle.manifest.chosen and done == compress_mark(bundle, max_drop=proof["max_drop"], engine=proof["engine"]):
         say("  compressed and proven with these arguments already; nothing to do")
         return bundle
     return compress(bundle.folder, **proof)

@@ -15,7 +15,7 @@ from limbeck.errors import CheckFailed
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.judge import Judge, Objective
 from limbeck.recipes.onnx_variants import onnx_variants
-from limbeck.recipes.openvino_variants import openvino_variants, remove_openvino
+from limbeck.recipes.openvino_variants import keep_openvino_files, openvino_variants
 from limbeck.recipes.trained import made_with
 
 
@@ -27,6 +27,7 @@ def compress(
     threads: int | None = None,
     engine: Sequence[EngineName] = (),
     objective: Objective = "throughput",
+    keep_all: bool = False,
 ) -> Bundle:
     """Compile a trained bundle to fp32 and int8 ONNX, on request for OpenVINO too, and prove each.
 
@@ -51,6 +52,8 @@ def compress(
     objective
         Choose the variant with the most rows a second in batches (throughput), the one that answers a single text
         fastest (latency), or the smallest (size).
+    keep_all
+        Keep the files of all variants that hold; by default of those for OpenVINO only the chosen one's are kept.
     """
     check_numbers(max_drop=max_drop, threads=threads)
     opened = read_bundle(bundle)
@@ -61,14 +64,17 @@ def compress(
     if "openvino" in engines:
         more, over = openvino_variants(judge)
         variants, refused = [*variants, *more], [*refused, *over]
-    said: dict[str, Any] = {"data": data, "max_drop": max_drop, "engine": engines, "objective": objective}
+    said: dict[str, Any] = {"data": data, "max_drop": max_drop, "engine": engines}
+    said |= {"objective": objective, "keep_all": keep_all}
     mark = compress_mark(opened, **said)
     chosen = judge.best([v for v in variants if v.certificate and v.certificate.holds], objective)
-    if "openvino" not in engines:
-        remove_openvino(opened.folder)
+    # What runs everywhere stays beside a chosen variant that needs an extra.
+    files = {v.file for v in variants if keep_all or v.engine == "onnxruntime" or v == chosen}
+    keep_openvino_files(opened.folder, files)
     manifest = msgspec.structs.replace(
         opened.manifest,
-        variants=tuple(variants),
+        variants=tuple(v for v in variants if v.file in files),
+        beaten=tuple(v.certificate for v in variants if v.file not in files and v.certificate),
         refused=tuple(refused),
         chosen=chosen.name if chosen else None,
         arguments=opened.manifest.arguments | {"compress": said | {"fingerprint": mark}},
@@ -81,9 +87,16 @@ def compress(
 
 
 def compress_mark(
-    bundle: Bundle, data: str | None, max_drop: float, engine: Sequence[EngineName], objective: Objective
+    bundle: Bundle,
+    *,
+    data: str | None = None,
+    max_drop: float,
+    engine: Sequence[EngineName],
+    objective: Objective = "throughput",
+    keep_all: bool = False,
 ) -> str:
     """What the variants of a bundle depend on."""
     trained = made_with(bundle.manifest)["fingerprint"]
-    said = {"train": trained, "data": data, "max_drop": max_drop, "engine": list(engine), "objective": objective}
+    said = {"train": trained, "data": data, "max_drop": max_drop, "engine": list(engine)}
+    said |= {"objective": objective, "keep_all": keep_all}
     return fingerprint(said, bundle.manifest.source.sha256)

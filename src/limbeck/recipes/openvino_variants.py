@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class Trial:
     """A variant and what was proven of it; `certificate` is None when its logits were not even numbers."""
 
     variant: Variant
@@ -38,6 +38,7 @@ class _Trial:
 
     @property
     def holds(self) -> bool:
+        """Whether it is a variant within the budget."""
         return self.certificate is not None and self.certificate.holds
 
 
@@ -56,19 +57,18 @@ def openvino_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
             tried.append(_proven(judge, "int8-bf16", INT8_FILE, tried[-1].variant.remedies))
     proven = [trial for trial in tried if trial.certificate is not None]
     holding = [trial for trial in proven if trial.holds]
-    _remove_others(judge.folder, {trial.variant.file for trial in holding})
     refused = [trial.certificate for trial in proven if trial.certificate and not trial.holds]
     return [msgspec.structs.replace(trial.variant, certificate=trial.certificate) for trial in holding], refused
 
 
-def _int8_trials(judge: Judge) -> list[_Trial]:
+def _int8_trials(judge: Judge) -> list[Trial]:
     """int8 as it is, and if it does not hold with the most sensitive products in fp32, until it does."""
     from limbeck.export.openvino import CALIBRATION_ROWS, product_names, quantize_openvino
 
     source, target = judge.folder / FP32_FILE, judge.folder / INT8_FILE
     rows = judge.calibration_rows(CALIBRATION_ROWS)
 
-    def attempt(names: tuple[str, ...], *remedies: str) -> _Trial:
+    def attempt(names: tuple[str, ...], *remedies: str) -> Trial:
         quantize_openvino(source, target, rows, keep_fp32=names)
         return _proven(judge, "int8", INT8_FILE, remedies)
 
@@ -94,7 +94,7 @@ def _engine(judge: Judge, path: Path, precision: str) -> Engine:
     return OpenVinoEngine(path, judge.settings, precision=precision)
 
 
-def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] = ()) -> _Trial:
+def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] = ()) -> Trial:
     """A variant with its certificate; without one where a logit is no number, which is said."""
     name = f"openvino-{precision}"
     candidate = Candidate(name, "openvino", precision, size_of(judge.folder / file), remedies)
@@ -109,20 +109,16 @@ def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] =
         remedies=remedies,
     )
     try:
-        return _Trial(variant, judge.prove(candidate, _engine(judge, judge.folder / file, precision)))
+        return Trial(variant, judge.prove(candidate, _engine(judge, judge.folder / file, precision)))
     except CheckFailed as error:
         say(f"  {name} refused: {error}")
-        return _Trial(variant, None)
+        return Trial(variant, None)
 
 
-def remove_openvino(folder: Path) -> None:
-    """Remove what an earlier compilation left."""
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
-
-
-def _remove_others(folder: Path, kept: set[str]) -> None:
-    for file in {FP32_FILE, INT8_FILE} - kept:
+def keep_openvino_files(folder: Path, kept: Collection[str]) -> None:
+    """Remove what is not in `kept` of what this or an earlier compilation wrote."""
+    for file in {FP32_FILE, INT8_FILE} - set(kept):
         for suffix in (".xml", ".bin"):
             (folder / file).with_suffix(suffix).unlink(missing_ok=True)
-    if not kept:
-        remove_openvino(folder)
+    if not any((folder / file).exists() for file in (FP32_FILE, INT8_FILE)):
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)

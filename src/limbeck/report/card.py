@@ -99,7 +99,7 @@ def _variants(manifest: Manifest) -> str:
             rate(c),
             f"{c.speed.single_ms:.1f} ms",
             size_of(c.size_bytes),
-            "**chosen**" if entry.chosen else "holds" if c.holds else f"refused, over {c.max_drop_points:g} points",
+            "**chosen**" if entry.chosen else entry.state if c.holds else f"refused, over {c.max_drop_points:g} points",
         )
         lines.append(f"| {' | '.join(cells)} |")
     c = found[0].certificate

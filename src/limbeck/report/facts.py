@@ -57,13 +57,23 @@ class Entry:
     number: int
     certificate: Certificate
     chosen: bool
+    kept: bool
+
+    @property
+    def state(self) -> str:
+        """What became of the variant."""
+        if self.chosen:
+            return "chosen"
+        if not self.certificate.holds:
+            return "refused"
+        return "holds" if self.kept else "holds, not kept"
 
 
 def entries(manifest: Manifest) -> list[Entry]:
-    """All certificates, the bundle's variants first, then the refused ones."""
-    kept = [(v.certificate, v.name == manifest.chosen) for v in manifest.variants if v.certificate]
-    found = [*kept, *((c, False) for c in manifest.refused)]
-    return [Entry(number, certificate, chosen) for number, (certificate, chosen) in enumerate(found, start=1)]
+    """All certificates, the bundle's variants first, then those that were not kept, then the refused ones."""
+    kept = [v.certificate for v in manifest.variants if v.certificate]
+    found = [*kept, *manifest.beaten, *manifest.refused]
+    return [Entry(i + 1, c, i < len(kept) and c.variant == manifest.chosen, i < len(kept)) for i, c in enumerate(found)]
 
 
 def chosen_of(manifest: Manifest) -> Certificate | None:

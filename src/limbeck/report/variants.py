@@ -73,7 +73,7 @@ def _certificate_row(entry: Entry, numbers: bool) -> tuple[object, ...]:
     return (
         entry.number,
         el("span", c.variant, class_="name chosen" if entry.chosen else "name"),
-        el("span", _state(entry), class_="holds" if c.holds else "refused"),
+        el("span", entry.state, class_="holds" if c.holds else "refused"),
         f"{c.value:.4f}",
         points(c.drop_points),
         interval(c),
@@ -87,12 +87,6 @@ def _certificate_row(entry: Entry, numbers: bool) -> tuple[object, ...]:
     )
 
 
-def _state(entry: Entry) -> str:
-    if entry.chosen:
-        return "chosen"
-    return "holds" if entry.certificate.holds else "refused"
-
-
 def _remedies(found: Sequence[Entry]) -> Html:
     needed = [e for e in found if e.certificate.remedies]
     if not needed:
@@ -100,7 +94,7 @@ def _remedies(found: Sequence[Entry]) -> Html:
     lines = (
         el(
             "li",
-            f"{e.number} {e.certificate.variant} ({_state(e)}): {shortened('; '.join(e.certificate.remedies), 240)}",
+            f"{e.number} {e.certificate.variant} ({e.state}): {shortened('; '.join(e.certificate.remedies), 240)}",
         )
         for e in needed
     )

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from limbeck.bundle import Bundle, Model, read_bundle
 from limbeck.console import stage
 from limbeck.engines import Engine, Settings, compute_logits
+from limbeck.engines.base import Arrays
 from limbeck.engines.load import load_engine
 from limbeck.measure import Machine, race, this_machine, usable_cpus
 from limbeck.recipes.arguments import check_numbers
@@ -79,7 +80,8 @@ def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None 
         return loaded(Settings(threads=settings.threads, streams=settings.streams, spinning=settings.spinning))
 
     with stage(f"Timing {chosen.name} on single texts"):
-        latency, singles = _singles(load, _random_rows(opened, SINGLE_ROWS), model, usual)
+        inputs = [pad([row], pad_id=model.pad_id, length=len(row)) for row in _random_rows(opened, SINGLE_ROWS)]
+        latency, singles = _singles(load, inputs, usual, may_sleep=chosen.engine == "onnxruntime")
     with stage(f"Timing {chosen.name} on batches"):
         throughput, batches = _batches(load, _sample(load, opened, usual), model, usual)
     return Tuning(
@@ -94,16 +96,15 @@ def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None 
     )
 
 
-def _singles(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) -> tuple[Settings, list[Trial]]:
+def _singles(load: Load, inputs: Sequence[Arrays], usual: Settings, *, may_sleep: bool) -> tuple[Settings, list[Trial]]:
     """The best for single texts: how many threads, which wait for the next text awake or asleep."""
-    inputs = [pad([row], pad_id=model.pad_id, length=len(row)) for row in rows]
 
     def one_by_one(settings: Settings) -> int:
         engine = load(settings)
         return len([engine.run(one) for one in inputs])
 
     fewer = [replace(usual, threads=n) for n in _counts(usual)]
-    asleep = [replace(settings, spinning=False) for settings in fewer if settings.threads != 1]
+    asleep = [replace(settings, spinning=False) for settings in fewer if may_sleep and settings.threads != 1]
     return _best_of([usual, *fewer, *asleep], one_by_one)
 
 

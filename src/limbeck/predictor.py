@@ -13,7 +13,7 @@ from limbeck.bundle import Bundle, Variant, check_files, open_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
-from limbeck.engines.settings import DEFAULT, Settings
+from limbeck.engines.settings import DEFAULT, Device, Settings
 from limbeck.errors import UsageError
 from limbeck.files import user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
@@ -119,6 +119,7 @@ def load(
     threads: int | None = None,
     max_tokens: int | None = None,
     objective: Objective = "latency",
+    device: Device = "cpu",
 ) -> Predictor:
     """Load a bundle for prediction: the variant named, or the chosen one, and where its engine is not installed the
     fastest of the others that hold.
@@ -126,19 +127,19 @@ def load(
     `threads` is the number of compute threads; None takes what the CPU quota and affinity allow.
     `max_tokens` is the most to read of a text; None takes what the model was trained with. `objective` says what it is
     for, single texts (`latency`) or many in a call (`throughput`); it matters once `limbeck tune` found how this
-    machine does either fastest.
+    machine does either fastest. On the `device` cuda the variant onnx-fp32 answers unless another is named.
 
     Every file that is loaded is checked against its hash.
 
     Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
     """
     bundle = open_bundle(path).reading(max_tokens)
-    chosen = bundle.variant(variant)
+    chosen = bundle.variant(variant or ("onnx-fp32" if device == "cuda" else None))
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
     # What is not loaded need not be read: the weights for training are often most of a bundle.
     check_files(bundle, {bundle.tokenizer_file.name, *chosen.files})
-    settings = settings_for(bundle, chosen, objective, threads)
+    settings = settings_for(bundle, chosen, objective, threads, device)
     engine = load_engine(bundle.folder, chosen, settings, cache=user_cache() / "compiled")
     return Predictor(bundle, chosen, engine, settings)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from limbeck.bundle import Bundle, Variant
-from limbeck.engines.settings import DEFAULT, Settings
+from limbeck.engines.settings import DEFAULT, Device, Settings
 from limbeck.errors import UsageError
 from limbeck.files import user_cache, write_text
 from limbeck.measure import this_machine
@@ -41,13 +41,19 @@ def keep_tuned(bundle: Bundle, variant: Variant, tuned: Tuned) -> Path:
     return path
 
 
-def settings_for(bundle: Bundle, variant: Variant, objective: Objective, threads: int | None) -> Settings:
+def settings_for(
+    bundle: Bundle, variant: Variant, objective: Objective, threads: int | None, device: Device = "cpu"
+) -> Settings:
     """What was tuned on this machine, else the defaults; `threads` that were said count in any case.
 
-    Raises `UsageError` for an unknown objective.
+    Raises `UsageError` for an unknown objective or device.
     """
-    if objective not in ("latency", "throughput"):
-        raise UsageError(f"unknown objective {objective!r}: expected latency or throughput")
+    if objective not in get_args(Objective):
+        raise UsageError(f"unknown objective {objective!r}: expected {' or '.join(get_args(Objective))}")
+    if device not in get_args(Device):
+        raise UsageError(f"unknown device {device!r}: expected {' or '.join(get_args(Device))}")
+    if device != "cpu":
+        return Settings(device=device, threads=threads)
     try:
         tuned = msgspec.json.decode(tuned_file(bundle, variant).read_bytes(), type=Tuned)
         found = tuned.latency if objective == "latency" else tuned.throughput

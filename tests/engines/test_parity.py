@@ -15,6 +15,7 @@ import limbeck
 from limbeck.bundle import Variant, read_bundle
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.load import load_engine
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.engines.torch_engine import TorchEngine, load_reference
 from limbeck.errors import BundleError, UsageError
 from limbeck.export.openvino import export_openvino
@@ -145,3 +146,34 @@ def test_an_engine_of_a_later_version_is_said(classify_bundle: Path) -> None:
     variant = msgspec.structs.replace(read_bundle(classify_bundle).variant(), engine="abacus")
     with pytest.raises(UsageError, match="runs on 'abacus', which this limbeck does not know: upgrade it"):
         load_engine(classify_bundle, variant)
+
+
+def test_a_device_that_is_not_there_is_said(load: Load, compiled: tuple[Path, Variant]) -> None:
+    messages = {
+        "onnxruntime": "--device cuda: this ONNX Runtime runs on the CPU alone.*onnxruntime-gpu",
+        "openvino": "--device cuda: openvino-fp32 runs on the CPU.*--variant, such as onnx-fp32",
+        "pytorch": "--device cuda: PyTorch found no GPU",
+    }
+    with pytest.raises(UsageError, match=messages[compiled[1].engine]):
+        load(Settings(device="cuda"))
+
+
+def test_onnx_runtime_does_not_fall_back_to_the_cpu_without_a_word(
+    classify_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(UsageError, match="--device cuda: ONNX Runtime found no GPU"),
+    ):
+        limbeck.load(classify_bundle, device="cuda")
+    with pytest.raises(UsageError, match="unknown device 'tpu': expected cpu or cuda"):
+        limbeck.load(classify_bundle, device="tpu")  # type: ignore[arg-type]
+
+
+def test_bound_arrays_give_the_same_logits(classify_bundle: Path) -> None:
+    engine = OnnxRuntimeEngine(classify_bundle / "onnx/model.onnx")
+    arrays = pad(rows([20, 9, 14]), pad_id=0, length=24)
+    wanted = engine.run(arrays)
+    engine._bound = True
+    np.testing.assert_array_equal(engine.run(arrays), wanted)

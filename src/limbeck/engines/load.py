@@ -26,6 +26,11 @@ def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *,
     if variant.engine == "onnxruntime":
         return OnnxRuntimeEngine(folder / variant.file, settings)
     if variant.engine == "openvino":
+        if settings.device != "cpu":
+            raise UsageError(
+                f"--device {settings.device}: {variant.name} runs on the CPU; name another with --variant, such as "
+                "onnx-fp32"
+            )
         if not is_installed("openvino"):
             raise UsageError(
                 f"variant {variant.name} needs openvino, which is not installed: pip install 'limbeck[openvino]', or "
@@ -41,7 +46,7 @@ def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *,
         # An extra, which takes seconds to import.
         from limbeck.engines.torch_engine import load_reference
 
-        return load_reference(open_bundle(folder), threads=settings.threads)
+        return load_reference(open_bundle(folder), threads=settings.threads, device=settings.device)
     raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from limbeck.text.batches import ROUND_TO
@@ -10,15 +12,19 @@ BATCH_COST = 16  # measured best between 8 and 32 on short and long sentences, M
 BUDGET_TOKENS = 4096  # of a batch, padding included: measured best between 2,048 and 8,192 on two cores
 
 
+Device = Literal["cpu", "cuda"]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What speed hangs on and answers do not, but by rounding.
 
     `threads` compute in all, None for what the CPU quota and affinity allow; `streams` batches are computed at once,
     each on its share of the threads. A batch holds at most `budget_tokens`, padding included, and lengths are padded up
     to a multiple of `round_to`, a power of two. A further batch is thought to cost as much as `batch_cost` tokens. ONNX
-    Runtime's threads wait for work in a loop where `spinning`, else they sleep.
+    Runtime's threads wait for work in a loop where `spinning`, else they sleep. All but `device` is for CPUs.
     """
 
+    device: Device = "cpu"
     threads: int | None = None
     streams: int = 1
     budget_tokens: int = BUDGET_TOKENS

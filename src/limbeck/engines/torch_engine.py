@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle
 from limbeck.engines.base import Arrays
+from limbeck.engines.settings import Device
+from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, load_model
 from limbeck.nn.precision import Precision, autocast
 
@@ -28,10 +30,15 @@ class TorchEngine:
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
 
-def load_reference(bundle: Bundle, *, threads: int | None = None) -> TorchEngine:
-    """The fp32 PyTorch model of a bundle, and so many threads for all of PyTorch."""
+def load_reference(bundle: Bundle, *, threads: int | None = None, device: Device = "cpu") -> TorchEngine:
+    """The fp32 PyTorch model of a bundle, and so many threads for all of PyTorch.
+
+    Raises `UsageError` for a device that PyTorch cannot use.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: PyTorch found no GPU that it can use: see to the driver and to torch's CUDA")
     if threads is not None:
         torch.set_num_threads(threads)
     manifest = bundle.manifest
     model = load_model(bundle.folder, manifest.task, pooling=manifest.model.pooling)
-    return TorchEngine(model)
+    return TorchEngine(model.to(device))

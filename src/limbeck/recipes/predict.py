@@ -16,6 +16,7 @@ from limbeck.console import progress_bar, say
 from limbeck.data import Columns, InputRow, check_input, stream_input
 from limbeck.data.problems import SHOWN
 from limbeck.data.writers import OutputFormat, format_of, open_writer
+from limbeck.engines.settings import Device
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, Prepared, load
 from limbeck.recipes.arguments import check_numbers
@@ -58,6 +59,7 @@ def predict(
     max_tokens: int | None = None,
     variant: str | None = None,
     threads: int | None = None,
+    device: Device = "cpu",
 ) -> Predicted:
     """Answer texts given as arguments, on standard input (one a line) or in a file, in their order.
 
@@ -98,6 +100,8 @@ def predict(
         Answer with this variant; by default the chosen one.
     threads
         Compute threads; by default what the CPU quota and affinity allow.
+    device
+        cpu, or cuda for an NVIDIA GPU with onnxruntime-gpu; the variant is then onnx-fp32 unless another is named.
     """
     if input is not None and texts:
         raise UsageError("give texts as arguments or a file with --input, not both")
@@ -106,8 +110,10 @@ def predict(
     check_numbers(threads=threads)
     form = format_of(output, format, terminal=sys.stdout.isatty())
     objective: Objective = "throughput" if input is not None or not texts or texts == ("-",) else "latency"
-    predictor = load(bundle, variant=variant, threads=threads, max_tokens=max_tokens, objective=objective)
-    if variant is None and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
+    predictor = load(
+        bundle, variant=variant, threads=threads, max_tokens=max_tokens, objective=objective, device=device
+    )
+    if variant is None and device == "cpu" and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
     total = skipped = 0

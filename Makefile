@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept bench-objectives bench-engines bench-stability bench-steady clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept bench-objectives bench-students bench-engines bench-stability bench-steady clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -60,6 +60,9 @@ bench-kept: $(VENV)/installed
 # TEACHER: a bundle that was trained on DATA.
 bench-objectives: $(VENV)/installed
 	$(BIN)/python benchmarks/objectives.py build/objectives L3 3 3 $(TEACHER) $(DATA)
+
+bench-students: $(VENV)/installed
+	$(BIN)/python benchmarks/students.py build/students L3 3 $(TEACHER) $(DATA)
 
 # BUNDLE: compressed with --engine openvino. CTranslate2 is timed where it is installed.
 bench-engines: $(VENV)/installed

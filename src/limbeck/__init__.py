@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limbeck.predictor import Predictor, load
     from limbeck.recipes.augment import augment
+    from limbeck.recipes.bench import bench
     from limbeck.recipes.build import build
     from limbeck.recipes.compress import compress
     from limbeck.recipes.convert import convert
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from limbeck.recipes.predict import predict
     from limbeck.recipes.pretrain import pretrain
     from limbeck.recipes.train import train
+    from limbeck.recipes.tune import tune
     from limbeck.recipes.verify import verify
 
 __version__ = _version("limbeck")
@@ -24,6 +26,7 @@ __version__ = _version("limbeck")
 _HOMES = {
     "Predictor": "limbeck.predictor",
     "augment": "limbeck.recipes.augment",
+    "bench": "limbeck.recipes.bench",
     "build": "limbeck.recipes.build",
     "compress": "limbeck.recipes.compress",
     "convert": "limbeck.recipes.convert",
@@ -32,12 +35,14 @@ _HOMES = {
     "predict": "limbeck.recipes.predict",
     "pretrain": "limbeck.recipes.pretrain",
     "train": "limbeck.recipes.train",
+    "tune": "limbeck.recipes.tune",
     "verify": "limbeck.recipes.verify",
 }
 __all__ = [
     "Predictor",
     "__version__",
     "augment",
+    "bench",
     "build",
     "compress",
     "convert",
@@ -46,6 +51,7 @@ __all__ = [
     "predict",
     "pretrain",
     "train",
+    "tune",
     "verify",
 ]
 

@@ -129,7 +129,7 @@ def test_multilabel(multilabel_csv: Path, teacher: Teacher, distill: Distill) ->
     bundle = distill(taught_by, multilabel_csv, objective="soft=1")  # the columns are those of the teacher
     assert bundle.manifest.source.columns["label_separator"] == "|"
     taught = bundle.manifest.training["distillation"]
-    assert bundle.manifest.scores["test"]["micro_f1"] > 0.7
+    assert bundle.manifest.scores["test"]["micro_f1"] > 0.6
     assert taught["retention"].keys() == {"dev", "test"}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.engines import Engine
-from limbeck.engines.settings import BUDGET_TOKENS
+from limbeck.engines.settings import BATCH_COST, BUDGET_TOKENS
 from limbeck.errors import CheckFailed
 from limbeck.files import replace_when_written, user_cache
 from limbeck.text import Tokens, pad, padded_length, token_batches
@@ -97,7 +97,7 @@ def _fill(
 ) -> None:
     lengths = [len(row) for row in rows]
     longest = max(lengths)
-    for indices in token_batches(lengths, budget_tokens=BUDGET_TOKENS, max_length=longest):
+    for indices in token_batches(lengths, budget_tokens=BUDGET_TOKENS, max_length=longest, batch_cost=BATCH_COST):
         width = padded_length(lengths[indices[0]], limit=longest)
         given = (engine.run(pad([rows[i] for i in indices], pad_id=pad_id, length=width)) - mean) / scale
         for index, values in zip(indices, given.astype(np.float16), strict=True):

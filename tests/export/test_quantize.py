@@ -15,6 +15,7 @@ from limbeck.export.quantize import quantize_int8, sensitivities, weight_nodes
 from .conftest import Graph, batch
 
 ONE = Settings(threads=1)
+ROWS = [batch([length], length) for length in (40, 12, 25, 3)]
 
 
 def logits_of(path: Path) -> NDArray[np.float32]:
@@ -48,7 +49,7 @@ def test_the_nodes_with_weights_are_found(graph: Graph) -> None:
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_int8_is_smaller_and_near(graph: Graph, tmp_path: Path, per_channel: bool) -> None:
     small = tmp_path / "onnx" / "model_quantized.onnx"
-    quantize_int8(graph.path, small, per_channel=per_channel)
+    quantize_int8(graph.path, small, ROWS, per_channel=per_channel)
     assert small.stat().st_size < graph.path.stat().st_size
     assert list(small.parent.iterdir()) == [small]
     assert quantised(weight_nodes(graph.path), small) == weight_nodes(graph.path)
@@ -59,7 +60,7 @@ def test_int8_is_smaller_and_near(graph: Graph, tmp_path: Path, per_channel: boo
 
 def test_quantising_twice_gives_the_same_file(graph: Graph, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        quantize_int8(graph.path, tmp_path / name)
+        quantize_int8(graph.path, tmp_path / name, ROWS)
     assert np.array_equal(logits_of(tmp_path / "first"), logits_of(tmp_path / "second"))
 
 
@@ -67,7 +68,7 @@ def test_quantising_twice_gives_the_same_file(graph: Graph, tmp_path: Path) -> N
 def test_nodes_to_keep_are_kept_and_no_others(graph: Graph, tmp_path: Path, kind: str) -> None:
     names = weight_nodes(graph.path)
     kept = {node.name for node in onnx.load(graph.path).graph.node if node.op_type == kind} & set(names)
-    quantize_int8(graph.path, tmp_path / "model.onnx", keep_fp32=sorted(kept))
+    quantize_int8(graph.path, tmp_path / "model.onnx", ROWS, keep_fp32=sorted(kept))
     assert kept
     assert quantised(names, tmp_path / "model.onnx") == [name for name in names if name not in kept]
 
@@ -76,7 +77,7 @@ def test_sensitivities_are_those_of_each_node_alone_the_worst_first(graph: Graph
     names, trials = weight_nodes(graph.path), list[list[str]]()
 
     def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-        quantize_int8(graph.path, tmp_path / "model.onnx", per_channel=True, keep_fp32=keep_fp32)
+        quantize_int8(graph.path, tmp_path / "model.onnx", ROWS, per_channel=True, keep_fp32=keep_fp32)
         trials.append([n.name for n in onnx.load(tmp_path / "model.onnx").graph.node if n.op_type in INT8_KINDS])
         return logits_of(tmp_path / "model.onnx")
 

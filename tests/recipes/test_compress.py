@@ -9,10 +9,12 @@ import pytest
 
 import limbeck
 from limbeck.bundle import Bundle, read_bundle
+from limbeck.engines.base import Arrays
 from limbeck.errors import CheckFailed, UsageError
 from limbeck.export.quantize import quantize_int8, weight_nodes
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
+from limbeck.recipes.judge import Judge
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -28,10 +30,12 @@ def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ..
     """Every try at int8 in the bundle: whether a scale per channel, and the nodes kept in fp32."""
     tries: list[tuple[bool, tuple[str, ...]]] = []
 
-    def note(source: Path, target: Path, *, per_channel: bool, keep_fp32: tuple[str, ...]) -> None:
+    def note(
+        source: Path, target: Path, rows: Sequence[Arrays], *, per_channel: bool, keep_fp32: tuple[str, ...]
+    ) -> None:
         if target.name == "model_quantized.onnx":  # not what is measured of one node alone
             tries.append((per_channel, keep_fp32))
-        quantize_int8(source, target, per_channel=per_channel, keep_fp32=keep_fp32)
+        quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32)
 
     monkeypatch.setattr("limbeck.recipes.onnx_variants.quantize_int8", note)
     return tries
@@ -98,7 +102,8 @@ def test_of_two_forms_that_hold_the_closer_is_kept(
     assert manifest.refused == ()
     assert manifest.chosen == "onnx-int8"
     alike = own_bundle.parent / "alike.onnx"
-    quantize_int8(own_bundle / "onnx/model.onnx", alike, per_channel=bool(remedies))
+    rows = Judge(read_bundle(own_bundle), None, 1.0, 1).calibration
+    quantize_int8(own_bundle / "onnx/model.onnx", alike, rows, per_channel=bool(remedies))
     assert (own_bundle / "onnx/model_quantized.onnx").read_bytes() == alike.read_bytes()
 
 

@@ -16,14 +16,28 @@ from limbeck.measure import usable_cpus
 _PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+def session_options(settings: Settings = DEFAULT) -> ort.SessionOptions:
+    """Options of a session for texts of many lengths.
+
+    ONNX Runtime's own default for threads counts the machine's cores and cannot see a container's quota. Its telemetry
+    is switched off.
+    """
+    ort.disable_telemetry_events()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = max(1, (settings.threads or usable_cpus()) // settings.streams)
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
+    # Plans made for one shape would pile up over the many shapes of text.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    return options
+
+
 class OnnxRuntimeEngine:
     """An ONNX file in a session of its own."""
 
     def __init__(self, path: Path, settings: Settings = DEFAULT) -> None:
         """Load `path`.
-
-        ONNX Runtime's own default for threads counts the machine's cores and cannot see a container's quota. Its
-        telemetry is switched off.
 
         Raises `BundleError` for a file that ONNX Runtime cannot load, and `UsageError` for a device that it cannot use.
         """
@@ -33,16 +47,8 @@ class OnnxRuntimeEngine:
                 f"--device {settings.device}: this ONNX Runtime runs on the CPU alone; for NVIDIA GPUs put "
                 "onnxruntime-gpu in its place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
             )
-        ort.disable_telemetry_events()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = max(1, (settings.threads or usable_cpus()) // settings.streams)
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(settings.spinning)))
-        # Plans made for one shape would pile up over the many shapes of text.
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(path, options, providers=[provider])
+            self._session = ort.InferenceSession(path, session_options(settings), providers=[provider])
         except Exception as error:
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if provider not in self._session.get_providers():  # it falls back to the CPU without a word

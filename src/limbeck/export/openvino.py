@@ -20,8 +20,6 @@ from limbeck.export.onnx import quiet, trace
 from limbeck.files import replace_when_written
 from limbeck.nn.model import TextModel
 
-CALIBRATION_ROWS = 300  # NNCF's own default
-
 
 def export_openvino(model: TextModel, path: Path) -> None:
     """Write `model`, loaded with eager attention, as the fp32 IR at `path` (`.xml`) and the `.bin` beside it.

@@ -1,4 +1,4 @@
-"""int8: dynamic quantisation of a fused ONNX graph, and how much each node of a graph loses by it."""
+"""int8: quantisation of a fused ONNX graph, and how much each node of a graph loses by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from limbeck.engines.base import Arrays
 from limbeck.export.onnx import quiet
+from limbeck.export.static_scales import fix_scales
 from limbeck.files import replace_when_written
 
 _MATRIX_OPS = ("MatMul", "Attention", "Gemm")
@@ -26,10 +28,13 @@ class Sensitivity:
     logit_rms: float
 
 
-def quantize_int8(source: Path, target: Path, *, per_channel: bool = False, keep_fp32: Sequence[str] = ()) -> None:
-    """Write an int8 form of the fused graph `source`: signed int8 weights, activations scaled afresh each batch.
+def quantize_int8(
+    source: Path, target: Path, rows: Sequence[Arrays], *, per_channel: bool = False, keep_fp32: Sequence[str] = ()
+) -> None:
+    """Write an int8 form of the fused graph `source`: signed weights, and scales of activations calibrated on `rows`.
 
-    `per_channel` gives every output channel of a weight its own scale; nodes named in `keep_fp32` stay as they are.
+    Each of the `rows` is a batch of one. `per_channel` gives every output channel of a weight its own scale; nodes
+    named in `keep_fp32` stay as they are.
     """
     with replace_when_written(target) as beside, quiet():
         quantize_dynamic(
@@ -42,6 +47,7 @@ def quantize_int8(source: Path, target: Path, *, per_channel: bool = False, keep
             # Fused operators carry no type information for the quantiser to find.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
+        fix_scales(beside, rows)
 
 
 def weight_nodes(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,8 @@ from limbeck.tasks import NUMERIC, AnyTask, Logits
 from limbeck.text import pad
 
 PROBE_ROWS = 128
+CALIBRATION_ROWS = 300  # the default of NNCF, which quantises for OpenVINO
+PROBE_CALIBRATION_ROWS = 32  # where each node is quantised alone once
 
 Objective = Literal["throughput", "latency", "size"]
 
@@ -67,9 +70,10 @@ class Judge:
         """The engine's logits of a few dev rows."""
         return compute_logits(engine.run, self._probe, pad_id=self.model.pad_id, max_tokens=self.model.max_tokens)
 
-    def calibration_rows(self, rows: int) -> list[Arrays]:
-        """So many training rows, each a batch of its own; held-out ones where the bundle is judged by other data."""
-        tokens = judging(self.bundle, at_most(self._train, rows)).held_out.tokens[:rows]
+    @cached_property
+    def calibration(self) -> list[Arrays]:
+        """Training rows, each a batch of its own; held-out ones where the bundle is judged by other data."""
+        tokens = judging(self.bundle, at_most(self._train, CALIBRATION_ROWS)).held_out.tokens[:CALIBRATION_ROWS]
         return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in tokens]
 
     def best(self, variants: Sequence[Variant], objective: Objective) -> Variant | None:

@@ -1,4 +1,4 @@
-"""The variants for ONNX Runtime: fused fp32, and int8 with dynamic scales."""
+"""The variants for ONNX Runtime: fused fp32, and int8 with static scales."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from limbeck.export.onnx import OPSET, Exported, count_operators, export_onnx
 from limbeck.export.quantize import Sensitivity, quantize_int8, sensitivities, weight_nodes
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
-from limbeck.recipes.judge import Judge, size_of
+from limbeck.recipes.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
 from limbeck.recipes.remedies import keep_sensitive
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
@@ -79,7 +79,8 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
         trial = Path(folder) / "trial.onnx"
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-            quantize_int8(source, trial, per_channel=per_channel, keep_fp32=keep_fp32)
+            rows = judge.calibration[:PROBE_CALIBRATION_ROWS]
+            quantize_int8(source, trial, rows, per_channel=per_channel, keep_fp32=keep_fp32)
             return logits(trial)
 
         return sensitivities(weight_nodes(source), logits(source), quantized)
@@ -100,8 +101,8 @@ def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:
 
 
 def _quantize(judge: Judge, per_channel: bool, keep_fp32: tuple[str, ...]) -> Path:
-    path = judge.folder / INT8_FILE
-    quantize_int8(judge.folder / FP32_FILE, path, per_channel=per_channel, keep_fp32=keep_fp32)
+    source, path = judge.folder / FP32_FILE, judge.folder / INT8_FILE
+    quantize_int8(source, path, judge.calibration, per_channel=per_channel, keep_fp32=keep_fp32)
     return path
 
 

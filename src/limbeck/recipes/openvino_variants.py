@@ -21,11 +21,10 @@ from limbeck.export.onnx import OPSET
 from limbeck.export.quantize import sensitivities
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
-from limbeck.recipes.judge import Judge, size_of
+from limbeck.recipes.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
 from limbeck.recipes.remedies import keep_sensitive
 
 FOLDER = "openvino"
-PROBE_CALIBRATION_ROWS = 32  # each product is quantised alone once
 FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model_qint8_quantized.xml"
 
 
@@ -63,10 +62,10 @@ def openvino_variants(judge: Judge) -> tuple[list[Variant], list[Certificate]]:
 
 def _int8_trials(judge: Judge) -> list[Trial]:
     """int8 as it is, and if it does not hold with the most sensitive products in fp32, until it does."""
-    from limbeck.export.openvino import CALIBRATION_ROWS, product_names, quantize_openvino
+    from limbeck.export.openvino import product_names, quantize_openvino
 
     source, target = judge.folder / FP32_FILE, judge.folder / INT8_FILE
-    rows = judge.calibration_rows(CALIBRATION_ROWS)
+    rows = judge.calibration
 
     def attempt(names: tuple[str, ...], *remedies: str) -> Trial:
         quantize_openvino(source, target, rows, keep_fp32=names)

@@ -14,29 +14,26 @@ from limbeck.console import notes, stage
 from limbeck.data import Columns
 from limbeck.distillation.wanted import parse_objective
 from limbeck.measure import usable_cpus
-from limbeck.measure.contest import Entrant
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
-from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.begun import begin
+from limbeck.recipes.course import Course, rows_of
 from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
-from limbeck.recipes.layers_first import in_two, teach_layers
-from limbeck.recipes.lessons import layer_map_of, lesson_of
+from limbeck.recipes.layers_first import in_two
+from limbeck.recipes.lessons import layer_map_of, teach
 from limbeck.recipes.pruned import check_alone, named_student
 from limbeck.recipes.student import asked_student
-from limbeck.recipes.taught import columns_of, read_rows, student_task
+from limbeck.recipes.taught import student_task
 from limbeck.recipes.teachers import open_teachers
 from limbeck.recipes.teaching_record import taught_by
 from limbeck.recipes.together import together
-from limbeck.recipes.tracking import Tracker, check_tracker, tracked
+from limbeck.recipes.tracking import Tracker, check_tracker
 from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.recipes.training_choices import default_epochs, default_learning_rate
-from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.training_notes import data_lines
 from limbeck.recipes.trimmed import read_by_both
-from limbeck.recipes.unlabelled import read_unlabelled
-from limbeck.recipes.worth import placed, rivals
-from limbeck.report.worth import STUDENT
-from limbeck.training.fine_tune import fine_tune
+from limbeck.recipes.worth import contest
 from limbeck.training.loop import Plan
 from limbeck.training.processes import join
 
@@ -197,7 +194,7 @@ def distill(
     student = named_student(student, target_speedup)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
-    inside, second = in_two(weights, layers_first)
+    in_two(weights, layers_first)  # refuses objectives that cannot be split
     check_general(general, start, student, general_objective)
     check_alone(student, start, general)
     said = Columns(text, pair, label, pair_separator, label_separator)
@@ -206,24 +203,19 @@ def distill(
     bundle = teachers[0].bundle
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        columns = processes.on_first(lambda: columns_of(bundle, data, said))
-        splits = processes.on_first(lambda: read_rows(bundle, data, columns, skipped))
-        bare = processes.on_first(lambda: read_unlabelled(unlabelled, bundle, said, splits, weights, skipped))
-        notes((*splits.notes, *bare.notes))
-    # Rows and weights count, not where they lie.
-    content = {"data": None, "unlabelled": bare.sha256, "teacher": [t.sha256() for t in teachers], "with_teacher": None}
-    mark = fingerprint({**arguments, **content}, splits.sha256)
+        rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, weights, skipped))
+        notes(rows.notes)
+    mark = rows.mark(arguments, teachers)
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
         return done
 
     # The default counts cores and cannot see a container's quota.
     torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
-    task, described = student_task(bundle, splits), bundle.manifest.model
+    task = student_task(bundle, rows.splits)
     torch.manual_seed(seed)
-    master = load_model(bundle.folder, task, pooling=described.pooling)
-    teachers = (replace(teachers[0], model=master), *teachers[1:])
+    master = load_model(bundle.folder, task, pooling=bundle.manifest.model.pooling)
     plan = Plan(
-        epochs=epochs or default_epochs(len(splits.train) + len(bare.texts), batch * accumulate, task.outputs),
+        epochs=epochs or default_epochs(rows.to_learn, batch * accumulate, task.outputs),
         batch=batch,
         learning_rate=learning_rate or GENERAL_RATE,
         accumulate=accumulate,
@@ -253,96 +245,41 @@ def distill(
             )
         torch.manual_seed(seed)
     asked = asked_student(beginning, student, bundle, master, task, dropout)
-    plan = replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size))
-    pairs = layer_map_of(layer_map, weights, asked.shape, master)
-    work = out.parent / f".{out.name}.training"
-    reads = asked.made.model if asked.made else master
-    with stage("Tokenising"):
-        both = processes.on_first(
-            lambda: read_by_both(bundle, reads, splits, bare, task, work / "bundle", trim=trim_vocabulary)
-        )
-        notes(data_lines(task, both.ours.learnt))
-    begun = begin(
-        *(teachers, master, task, asked, student, both, weights, pairs),
+    course = Course(
+        teachers=(replace(teachers[0], model=master), *teachers[1:]),
+        master=master,
+        task=task,
+        student=student,
+        start=start,
+        weights=weights,
+        layers_first=layers_first,
+        layer_map=layer_map_of(layer_map, weights, asked.shape, master),
+        temperature=temperature,
+        plan=replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size)),
         dropout=dropout,
         freeze_embeddings=freeze_embeddings,
+        precision=precision,
+        track=track,
+        out=out,
+        fingerprint=mark,
+        arguments=arguments,
     )
-    made, prepared, learnt = begun.made, both.ours.prepared, both.ours.learnt
-    if inside:
-        with stage("The layers first"):
-            teach_layers(
-                teachers[0],
-                master,
-                made,
-                task,
-                both,
-                inside,
-                pairs,
-                replace(plan, epochs=layers_first),
-                precision=precision,
-                folder=work / "layers",
-                fingerprint=mark,
-            )
-    with stage("The teacher's answers"):
-        lesson = lesson_of(teachers, master, made, task, both, second, temperature, pairs)
-
-    with (
-        stage("Training"),
-        training_bar(plan, learnt.train.examples, task.metric) as bar,
-        tracked(track if processes.first else None, out, arguments, task.metric, bar) as on_step,
-    ):
-        tuned = fine_tune(
-            made.model,
-            task,
-            learnt,
-            plan,
-            pad_id=both.ours.pad_id,
-            precision=precision,
-            folder=work,
-            fingerprint=mark,
-            on_step=on_step,
-            lesson=lesson,
-        )
-    notes(outcome_lines(tuned, prepared))
-
-    parameters = sum(p.numel() for p in made.model.inner.parameters())
-    pupil, others = Entrant(STUDENT, tuned.evidence, parameters, {}), []
-    if compare:
-        alone = epochs or default_epochs(len(splits.train), batch * accumulate, task.outputs)
-        others = rivals(
-            bundle,
-            pupil,
-            start,
-            student,
-            task,
-            both,
-            replace(plan, epochs=alone),
-            pruning=begun.pruning,
-            dropout=dropout,
-            freeze_embeddings=freeze_embeddings,
-            precision=tuned.fit.precision.precision,
-            folder=work / "alone",
-            fingerprint=mark,
-        )
-    taught = taught_by(
-        teachers,
-        begun,
-        tuned,
-        objective=weights,
-        temperature=temperature,
-        layer_map=pairs,
-        standings=placed(teachers, begun.judged, pupil, others, tuned.task),
-        unlabelled_rows=len(bare.texts),
-    )
+    with stage("Tokenising"):
+        both = processes.on_first(lambda: read_by_both(course, asked, rows, trim=trim_vocabulary))
+        notes(data_lines(task, both.ours.learnt))
+    begun = begin(course, asked, both)
+    tuned = teach(course, begun.made, both)
+    alone = epochs or default_epochs(len(rows.splits.train), batch * accumulate, task.outputs)
+    found = contest(course, begun, both, tuned, alone_epochs=alone if compare else None)
+    taught = taught_by(course, begun, tuned, found, unlabelled_rows=len(rows.unlabelled.texts)).record()
     model = msgspec.structs.replace(
-        described,
-        base=made.start if asked.made and general is None else described.base,
-        max_tokens=prepared.max_tokens,
+        bundle.manifest.model,
+        base=begun.made.start if asked.made and general is None else bundle.manifest.model.base,
+        max_tokens=both.ours.prepared.max_tokens,
         longest_input=both.limit,
         pad_id=both.ours.pad_id,
-        parameters=parameters,
+        parameters=begun.parameters,
     )
-    made_from = source_of(data, columns, splits, skip_bad_rows)
-    record = {**arguments, "fingerprint": mark}
-    manifest = manifest_of(model, made_from, tuned, plan, prepared, record, distillation=taught.record())
-    return processes.on_first(lambda: write_trained(out, work, made.model, manifest))
+    made_from, made_with = source_of(data, rows.columns, rows.splits, skip_bad_rows), {**arguments, "fingerprint": mark}
+    manifest = manifest_of(model, made_from, tuned, course.plan, both.ours.prepared, made_with, distillation=taught)
+    return processes.on_first(lambda: write_trained(out, course.work, begun.made.model, manifest))

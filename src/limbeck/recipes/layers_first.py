@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
-from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.students import Student
 from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
-from limbeck.nn.model import TextModel
-from limbeck.nn.precision import Precision
+from limbeck.recipes.course import Course
 from limbeck.recipes.kept import kept_states
-from limbeck.recipes.teachers import Teacher
 from limbeck.recipes.training_notes import training_bar
 from limbeck.recipes.trimmed import Both
-from limbeck.tasks import AnyTask
-from limbeck.training.loop import Plan
 from limbeck.training.processes import join
 
 _ANSWERS = ("hard", *OF_ANSWERS)
@@ -40,32 +35,20 @@ def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
     return inside, answers
 
 
-def teach_layers(
-    teacher: Teacher,
-    master: TextModel,
-    made: Student,
-    task: AnyTask,
-    both: Both,
-    weights: Weights,
-    layer_map: LayerMap,
-    plan: Plan,
-    *,
-    precision: Precision | None,
-    folder: Path,
-    fingerprint: str,
-) -> None:
-    """Teach a student what is inside its teacher, `master`, judged by the dev rows' loss; goes on after a stop."""
+def teach_layers(course: Course, made: Student, both: Both, weights: Weights) -> None:
+    """Teach a student what is inside its teacher, judged by the dev rows' loss; goes on after a stop."""
+    plan = replace(course.plan, epochs=course.layers_first)
     lesson = Lesson(
-        master,
+        course.master,
         made.model,
-        task,
+        course.task,
         weights,
         hard=no_loss,
         temperature=1.0,
-        layer_map=layer_map,
+        layer_map=course.layer_map,
         answers=(),
         device=join().device,
-        states=kept_states(teacher, master, both.theirs, weights, layer_map),
+        states=kept_states(course.teachers[0], course.master, both.theirs, weights, course.layer_map),
         basis=made.basis,
         teacher_ids=both.teacher_ids,
     )
@@ -79,8 +62,8 @@ def teach_layers(
             plan,
             examples=prepared.train.examples,
             pad_id=both.ours.pad_id,
-            precision=precision,
-            folder=folder,
-            fingerprint=fingerprint,
+            precision=course.precision,
+            folder=course.work / "layers",
+            fingerprint=course.fingerprint,
             on_step=on_step,
         )

@@ -1,9 +1,8 @@
-"""What `limbeck distill` teaches: the layer map and the lesson."""
+"""What `limbeck distill` teaches, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from limbeck.console import notes, stage
 from limbeck.distillation.layer_maps import LayerMap, parse_layer_map
 from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.shapes import Shape
@@ -12,10 +11,13 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
+from limbeck.recipes.course import Course
 from limbeck.recipes.kept import kept_answers, kept_states
-from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.layers_first import in_two, teach_layers
+from limbeck.recipes.tracking import tracked
+from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.recipes.trimmed import Both
-from limbeck.tasks import AnyTask
+from limbeck.training.fine_tune import FineTuned, fine_tune
 from limbeck.training.prepare import standardise
 from limbeck.training.processes import join
 
@@ -30,39 +32,61 @@ def layer_map_of(text: str | None, weights: Weights, shape: Shape, master: TextM
     return parse_layer_map(text or "uniform", student_layers=shape.layers, teacher_layers=there)
 
 
-def lesson_of(
-    teachers: Sequence[Teacher],
-    master: TextModel,
-    made: Student,
-    task: AnyTask,
-    both: Both,
-    weights: Weights,
-    temperature: float,
-    layer_map: LayerMap,
-) -> Lesson:
-    """What the student is trained on; the first of the `teachers` is `master`.
+def teach(course: Course, made: Student, both: Both) -> FineTuned:
+    """Train the student, what is inside the teacher first where that was asked; goes on after a stop."""
+    inside, weights = in_two(course.weights, course.layers_first)
+    if inside:
+        with stage("The layers first"):
+            teach_layers(course, made, both, inside)
+    with stage("The teacher's answers"):
+        lesson = _lesson(course, made, both, weights)
+    task, learnt = course.task, both.ours.learnt
+    tracker = course.track if join().first else None
+    with (
+        stage("Training"),
+        training_bar(course.plan, learnt.train.examples, task.metric) as bar,
+        tracked(tracker, course.out, course.arguments, task.metric, bar) as on_step,
+    ):
+        tuned = fine_tune(
+            made.model,
+            task,
+            learnt,
+            course.plan,
+            pad_id=both.ours.pad_id,
+            precision=course.precision,
+            folder=course.work,
+            fingerprint=course.fingerprint,
+            on_step=on_step,
+            lesson=lesson,
+        )
+    notes(outcome_lines(tuned, both.ours.prepared))
+    return tuned
+
+
+def _lesson(course: Course, made: Student, both: Both, weights: Weights) -> Lesson:
+    """What the student is trained on.
 
     Numbers are learnt as standard scores, which the teacher takes on, and the student's head where it is the teacher's.
     """
-    mean, scale = 0.0, 1.0
+    master, task, mean, scale = course.master, course.task, 0.0, 1.0
     if task.name == "regress":
         mean, scale = standardise(both.theirs.learnt.train.labelled_targets.astype("float32"))
         if made.started_from:
             fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
     answers = []
     if any(name in weights for name in OF_ANSWERS):
-        answers = kept_answers(teachers, master.config.hidden_size, task, both.theirs, mean=mean, scale=scale)
+        answers = kept_answers(course.teachers, master.config.hidden_size, task, both.theirs, mean=mean, scale=scale)
     return Lesson(
         master,
         made.model,
         task,
         weights,
         hard=row_loss(task),
-        temperature=temperature,
-        layer_map=layer_map,
+        temperature=course.temperature,
+        layer_map=course.layer_map,
         answers=answers,
         device=join().device,
-        states=kept_states(teachers[0], master, both.theirs, weights, layer_map),
+        states=kept_states(course.teachers[0], master, both.theirs, weights, course.layer_map),
         labelled=both.theirs.learnt.train.labelled,
         basis=made.basis,
         teacher_ids=both.teacher_ids,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +9,8 @@ from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
 from limbeck.measure.contest import Standing
 from limbeck.recipes.begun import Begun
+from limbeck.recipes.course import Course
 from limbeck.recipes.taught import Scores
-from limbeck.recipes.teachers import Teacher
 from limbeck.training.fine_tune import FineTuned
 
 
@@ -52,19 +51,11 @@ class Taught:
 
 
 def taught_by(
-    teachers: Sequence[Teacher],
-    begun: Begun,
-    tuned: FineTuned,
-    *,
-    objective: Weights,
-    temperature: float,
-    layer_map: LayerMap,
-    standings: list[Standing],
-    unlabelled_rows: int,
+    course: Course, begun: Begun, tuned: FineTuned, standings: list[Standing], *, unlabelled_rows: int
 ) -> Taught:
-    """What the student was taught by `teachers`."""
+    """What the student was taught."""
     made, judged, vocabulary = begun.made, begun.judged, begun.vocabulary
-    first, *others = teachers
+    first, *others = course.teachers
     metric = tuned.task.metric
     pairs = {split: (tuned.scores[split][metric], values[metric]) for split, values in judged.scores.items()}
     return Taught(
@@ -72,11 +63,11 @@ def taught_by(
         teacher_variant=first.variant.name if first.variant is not None else None,
         with_teachers={str(t.bundle.folder): own for t, own in zip(others, judged.each[1:], strict=True)},
         teacher_sha256=first.sha256(),
-        teacher_parameters=sum(teacher.bundle.manifest.model.parameters for teacher in teachers),
+        teacher_parameters=sum(teacher.bundle.manifest.model.parameters for teacher in course.teachers),
         teacher_scores=judged.scores,
-        objective=objective,
-        temperature=temperature,
-        layer_map=layer_map,
+        objective=course.weights,
+        temperature=course.temperature,
+        layer_map=course.layer_map,
         shape=str(made.shape),
         start=made.start,
         started_from=made.started_from,

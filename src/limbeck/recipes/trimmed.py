@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.bundle import Bundle
 from limbeck.console import megabytes
-from limbeck.data import Splits
 from limbeck.distillation.vocabulary import needed_ids, trim_embeddings
 from limbeck.errors import CheckFailed
 from limbeck.files import write_text
 from limbeck.nn.model import TextModel
 from limbeck.predictor import labelled_inputs
+from limbeck.recipes.course import Course, Rows
+from limbeck.recipes.student import Asked
 from limbeck.recipes.taught import Read
 from limbeck.recipes.trained import save_tokenizer
-from limbeck.recipes.unlabelled import Unlabelled, with_unlabelled
+from limbeck.recipes.unlabelled import with_unlabelled
 from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer, Trimmed, trim_tokenizer, unknown_id
 from limbeck.training.prepare import prepare
@@ -69,14 +69,14 @@ class Vocabulary:
             )
 
 
-def cut_tokenizer(file: Path, model: TextModel, splits: Splits, bare: Unlabelled, task: AnyTask) -> Trimmed:
+def cut_tokenizer(file: Path, model: TextModel, rows: Rows, task: AnyTask) -> Trimmed:
     """Cut the `tokenizer.json` at `file` to what the training rows use and the encoder needs.
 
     Raises `UsageError` for a tokenizer that cannot be cut.
     """
     tokenizer = Tokenizer(file)
-    texts, pairs = labelled_inputs(task, splits.train)
-    every = [*texts, *(pairs or ()), *bare.texts, *(bare.pairs or ())]
+    texts, pairs = labelled_inputs(task, rows.splits.train)
+    every = [*texts, *(pairs or ()), *rows.unlabelled.texts, *(rows.unlabelled.pairs or ())]
     used = needed_ids(model)
     for start in range(0, len(every), _CHUNK):
         for piece in tokenizer.pieces(every[start : start + _CHUNK]):
@@ -104,30 +104,22 @@ class Both:
         return None if self.cut is None else self.cut.kept
 
 
-def read_by_both(
-    bundle: Bundle,
-    reads: TextModel,
-    splits: Splits,
-    bare: Unlabelled,
-    task: AnyTask,
-    folder: Path,
-    *,
-    trim: bool,
-) -> Both:
-    """Write the student's tokenizer into an empty `folder`, cut if wanted, and tokenise all splits.
-
-    `reads` is an encoder that reads as many tokens as the student.
+def read_by_both(course: Course, asked: Asked, rows: Rows, *, trim: bool) -> Both:
+    """Write the student's tokenizer into an empty folder, cut if wanted, and tokenise all splits.
 
     Raises `UsageError` for a tokenizer that cannot be cut, and `CheckFailed` for one that then splits training rows
     otherwise, so that the student's tokens are none of the teacher's.
     """
+    bundle, task, splits = course.bundle, course.task, rows.splits
+    reads = asked.made.model if asked.made else course.master  # as many tokens as the student
+    folder = course.work / "bundle"
     pad_id, limit = save_tokenizer(str(bundle.folder), reads, None, folder)
     file, longest = folder / "tokenizer.json", min(bundle.manifest.model.max_tokens, limit)
-    cut = cut_tokenizer(file, reads, splits, bare, task) if trim else None
+    cut = cut_tokenizer(file, reads, rows, task) if trim else None
 
     def read(file: Path, pad_id: int) -> Read:
         prepared = prepare(splits, Tokenizer(file), task, max_tokens=longest, limit=limit)
-        return Read(prepared, with_unlabelled(prepared, bare, Tokenizer(file), task), pad_id, file)
+        return Read(prepared, with_unlabelled(prepared, rows.unlabelled, Tokenizer(file), task), pad_id, file)
 
     ours = read(file, pad_id if cut is None else cut.number(pad_id))
     if cut is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle
 from limbeck.console import notes, say, stage
@@ -15,50 +17,62 @@ from limbeck.nn.model import TextModel, load_model, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.baseline import word_baseline
+from limbeck.recipes.begun import Begun
+from limbeck.recipes.course import Course
 from limbeck.recipes.pruned import Pruning
 from limbeck.recipes.student import asked_student, begun_student
-from limbeck.recipes.teachers import Judged, Teacher
 from limbeck.recipes.training_choices import start_at_frequencies
 from limbeck.recipes.training_notes import outcome_lines, training_bar
 from limbeck.recipes.trimmed import Both, trimmed_student
 from limbeck.report.worth import ALONE, STUDENT, TEACHER, compiled_variants, worth_lines
 from limbeck.tasks import AnyTask, Classify
-from limbeck.training.fine_tune import fine_tune
-from limbeck.training.loop import Plan
+from limbeck.training.fine_tune import FineTuned, fine_tune
 from limbeck.training.optimizer import freeze
 from limbeck.training.prepare import TokenizedSplit
 from limbeck.training.processes import join
 
 
-def rivals(
-    bundle: Bundle,
-    student: Entrant,
-    start: str | None,
-    shape: str | None,
-    task: AnyTask,
-    both: Both,
-    plan: Plan,
-    *,
-    pruning: Pruning | None,
-    dropout: float,
-    freeze_embeddings: bool,
-    precision: Precision,
-    folder: Path,
-    fingerprint: str,
-) -> list[Entrant]:
-    """Those that no teacher taught: the same student, and of a classifier one that knows only words."""
-    prepared = both.ours.prepared
+def contest(course: Course, begun: Begun, both: Both, tuned: FineTuned, *, alone_epochs: int | None) -> list[Standing]:
+    """Teachers and student side by side on the test rows; says how they stand.
+
+    So are those that no teacher taught, unless `alone_epochs` is None: the same student after so many epochs, and of a
+    classifier one that knows only words.
+    """
+    bundles = [teacher.bundle for teacher in course.teachers]
+    compiled = compiled_variants(course.bundle.manifest) if len(bundles) == 1 else {}
+    parameters = sum(bundle.manifest.model.parameters for bundle in bundles)
+    entrants = [
+        Entrant(TEACHER, begun.judged.evidence, parameters, compiled),
+        Entrant(STUDENT, tuned.evidence, begun.parameters, {}),
+    ]
+    if alone_epochs is not None:
+        alone = _alone(course, begun.pruning, both, tuned.fit.precision.precision, alone_epochs)
+        entrants.append(Entrant(ALONE, alone, begun.parameters, {}))
+        if isinstance(course.task, Classify):
+            with stage("A classifier of words"):
+                task, prepared = course.task, both.ours.prepared
+                entrants.append(join().on_first(lambda: word_baseline(prepared, task)))
+    found = standings(entrants, tuned.task.metric_of, compared_with=STUDENT)
+    notes(worth_lines(found, tuned.task.metric))
+    return found
+
+
+def _alone(
+    course: Course, pruning: Pruning | None, both: Both, precision: Precision, epochs: int
+) -> NDArray[np.float64]:
+    """What the same student, trained without a teacher, shows on the test rows."""
+    task, prepared, plan = course.task, both.ours.prepared, replace(course.plan, epochs=epochs)
     with stage("The same student without a teacher"):
         torch.manual_seed(plan.seed)
 
         def begun(base: TextModel) -> TextModel:
-            asked = asked_student(start, shape, bundle, base, task, dropout)
-            found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=dropout)
+            asked = asked_student(course.start, course.student, course.bundle, base, task, course.dropout)
+            found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=course.dropout)
             return found.model
 
-        model = _begun_from_base(begun, bundle, task, dropout, prepared.train)
+        model = _begun_from_base(begun, course.bundle, task, course.dropout, prepared.train)
         trimmed_student(model, task, both)
-        freeze(model, embeddings=freeze_embeddings)
+        freeze(model, embeddings=course.freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:
             tuned = fine_tune(
                 model,
@@ -67,28 +81,12 @@ def rivals(
                 plan,
                 pad_id=both.ours.pad_id,
                 precision=precision,
-                folder=folder,
-                fingerprint=fingerprint,
+                folder=course.work / "alone",
+                fingerprint=course.fingerprint,
                 on_step=bar,
             )
         notes(outcome_lines(tuned, prepared))
-    found = [Entrant(ALONE, tuned.evidence, student.parameters, {})]
-    if isinstance(task, Classify):
-        with stage("A classifier of words"):
-            found.append(join().on_first(lambda: word_baseline(prepared, task)))
-    return found
-
-
-def placed(
-    teachers: Sequence[Teacher], judged: Judged, student: Entrant, others: list[Entrant], task: AnyTask
-) -> list[Standing]:
-    """Teachers, student and `others` side by side; says how they stand."""
-    parameters = sum(teacher.bundle.manifest.model.parameters for teacher in teachers)
-    compiled = compiled_variants(teachers[0].bundle.manifest) if len(teachers) == 1 else {}
-    entrants = [Entrant(TEACHER, judged.evidence, parameters, compiled), student, *others]
-    found = standings(entrants, task.metric_of, compared_with=STUDENT)
-    notes(worth_lines(found, task.metric))
-    return found
+    return tuned.evidence
 
 
 def _begun_from_base(

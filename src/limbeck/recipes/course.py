@@ -1,0 +1,95 @@
+"""What a distillation goes by: its rows, its teachers, and what was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.bundle import Bundle
+from limbeck.data import Columns, Splits
+from limbeck.distillation.layer_maps import LayerMap
+from limbeck.distillation.wanted import Weights
+from limbeck.nn.model import TextModel
+from limbeck.nn.precision import Precision
+from limbeck.recipes.arguments import fingerprint
+from limbeck.recipes.taught import columns_of, read_rows
+from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.tracking import Tracker
+from limbeck.recipes.unlabelled import Unlabelled, read_unlabelled
+from limbeck.tasks import AnyTask
+from limbeck.training.loop import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The labelled rows with the columns that they were read by, and those without labels."""
+
+    columns: Columns
+    splits: Splits
+    unlabelled: Unlabelled
+
+    @property
+    def to_learn(self) -> int:
+        """How many there are to learn from, with and without labels."""
+        return len(self.splits.train) + len(self.unlabelled.texts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of them."""
+        return (*self.splits.notes, *self.unlabelled.notes)
+
+    def mark(self, arguments: dict[str, Any], teachers: Sequence[Teacher]) -> str:
+        """The fingerprint of a distillation: of rows and teachers their content counts, not where they lie."""
+        content = {"unlabelled": self.unlabelled.sha256, "teacher": [teacher.sha256() for teacher in teachers]}
+        return fingerprint({**arguments, "data": None, "with_teacher": None, **content}, self.splits.sha256)
+
+
+def rows_of(
+    bundle: Bundle, data: str, said: Columns, unlabelled: Sequence[str], weights: Weights, skipped: Path | None
+) -> Rows:
+    """Read `data` as the rows of the teacher's `bundle` were read, and the files or folders `unlabelled`.
+
+    `said` are the columns that were named; `weights` and `skipped` are as for `read_unlabelled`.
+    """
+    columns = columns_of(bundle, data, said)
+    splits = read_rows(bundle, data, columns, skipped)
+    return Rows(columns, splits, read_unlabelled(unlabelled, bundle, said, splits, weights, skipped))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What was asked of a distillation of `task`, by `teachers` of whom the first is `master`.
+
+    `student`, `start` and `arguments` are as the flags have them, `layers_first` is a number of epochs, and `weights`
+    are those of the objectives. `out` becomes a bundle; until then all lies in `work`, marked by `fingerprint`.
+    """
+
+    teachers: tuple[Teacher, ...]
+    master: TextModel
+    task: AnyTask
+    student: str | None
+    start: str | None
+    weights: Weights
+    layers_first: int
+    layer_map: LayerMap
+    temperature: float
+    plan: Plan
+    dropout: float
+    freeze_embeddings: bool
+    precision: Precision | None
+    track: Tracker | None
+    out: Path
+    fingerprint: str
+    arguments: dict[str, Any]
+
+    @property
+    def bundle(self) -> Bundle:
+        """That of the first teacher."""
+        return self.teachers[0].bundle
+
+    @property
+    def work(self) -> Path:
+        """Where unfinished work is kept."""
+        return self.out.parent / f".{self.out.name}.training"

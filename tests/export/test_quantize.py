@@ -22,7 +22,7 @@ def logits_of(path: Path) -> NDArray[np.float32]:
     return OnnxRuntimeEngine(path, ONE).run(batch([40, 12, 25, 3], 40))
 
 
-INT8_KINDS = ("QAttention", "MatMulInteger", "QEmbedLayerNormalization", "QGemm")
+INT8_KINDS = ("QAttention", "MatMulIntegerToFloat", "QEmbedLayerNormalization", "QGemm")
 
 
 def quantised(names: list[str], path: Path) -> list[str]:

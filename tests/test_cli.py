@@ -46,6 +46,11 @@ def test_version(command: Command) -> None:
     assert command("--version").out.strip() == limbeck.__version__
 
 
+def test_as_a_module_it_is_the_same_command_line() -> None:
+    line = [sys.executable, "-m", "limbeck", "--version"]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip() == limbeck.__version__
+
+
 @pytest.mark.parametrize("words", [["--bogus"], *([name, "x", "--bogus"] for name in COMMANDS), ["bogus"], ["build"]])
 def test_what_cannot_be_parsed_exits_with_2(command: Command, words: list[str]) -> None:
     ran = command(*words)

@@ -40,6 +40,7 @@ RANKS = {
     "recipes": 5,
     "show": 6,
     "cli": 6,
+    "__main__": 7,
 }
 # What may be imported of one's own rank.
 ASIDE = {

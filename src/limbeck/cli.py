@@ -151,7 +151,3 @@ def _missing_extra(error: BaseException | None) -> MissingExtra | None:
 def _fail(message: str, code: int) -> int:
     sys.stderr.write(f"limbeck: {message}\n")
     return code
-
-
-if __name__ == "__main__":
-    main()

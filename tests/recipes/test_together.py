@@ -109,7 +109,7 @@ def test_one_process_or_two_and_changing_between_them(
     with pytest.raises(Stopped):
         limbeck.train(str(reviews_csv), out=tmp_path / "both", **arguments)
     words = ["train", reviews_csv, "--out", tmp_path / "both", *flags(arguments), "--json"]
-    both = two_processes("-m", "limbeck.cli", *words)
+    both = two_processes("-m", "limbeck", *words)
     assert both.returncode == 0, both.stderr
     assert json.loads(both.stdout)  # one document
     assert both.stderr.count(f"wrote {tmp_path / 'both'}") == 1

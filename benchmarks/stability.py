@@ -1,6 +1,6 @@
 """Whether a text gets the answer it gets alone in any company: thousands of random batches of real texts.
 
-    python benchmarks/stability.py BUNDLE DATA [BATCHES] [ROWS]
+    python benchmarks/stability.py BUNDLE DATA [BATCHES] [ROWS] [VARIANT ...]
 
 Each batch has 1 to 32 texts in random order and up to 16 tokens of padding after the longest. Prints, for every
 variant, how many batches were the same bit for bit, the largest difference of a logit, and how many texts ever changed
@@ -42,10 +42,10 @@ def moved(bundle: str, variant: str, texts: list[str], batches: int) -> tuple[in
     return same, largest, len(changed)
 
 
-def main(bundle: str, data: str, batches: str = "10000", rows: str = "1000") -> None:
-    """Measure every variant that can run here."""
+def main(bundle: str, data: str, batches: str = "10000", rows: str = "1000", *variants: str) -> None:
+    """Measure these variants, or every one that can run here."""
     texts, _ = texts_and_labels(Path(data), int(rows))
-    names = [v.name for v in read_bundle(bundle).manifest.variants if is_installed(v.engine)]
+    names = variants or [v.name for v in read_bundle(bundle).manifest.variants if is_installed(v.engine)]
     found = {name: moved(bundle, name, texts, int(batches)) for name in names}
     show(
         f"{batches} random batches of {len(texts)} texts, beside each text alone",

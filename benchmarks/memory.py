@@ -38,7 +38,7 @@ def main(bundle: str, gigabytes: str = "2") -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, answers = Path(folder) / "long.csv", Path(folder) / "answers.csv"
         rows = write_csv(source, int(float(gigabytes) * 1e9))
-        command = [sys.executable, "-m", "limbeck.cli", "predict", bundle, "--input", str(source)]
+        command = [sys.executable, "-m", "limbeck", "predict", bundle, "--input", str(source)]
         run = run_process([*command, "--output", str(answers), "--max-tokens", "16"])
         with answers.open(encoding="utf-8") as file:
             written = sum(1 for _ in file) - 1

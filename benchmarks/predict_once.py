@@ -23,7 +23,7 @@ PIPELINE = (
 def main(bundle: str, runs: str = "7") -> None:
     """Measure both programs in turn and print the medians."""
     commands = {
-        "limbeck predict": [sys.executable, "-m", "limbeck.cli", "predict", bundle, TEXT],
+        "limbeck predict": [sys.executable, "-m", "limbeck", "predict", bundle, TEXT],
         "transformers.pipeline": [sys.executable, "-c", PIPELINE, bundle, TEXT],
     }
     found: dict[str, list[Process]] = {name: [] for name in commands}

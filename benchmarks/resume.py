@@ -21,7 +21,7 @@ from common import BASE, show
 
 def start(data: str, out: Path) -> subprocess.Popen[bytes]:
     """`limbeck train` that saves its state every second."""
-    command = [sys.executable, "-m", "limbeck.cli", "train", data, "--out", str(out), "--base", BASE, "--epochs", "2"]
+    command = [sys.executable, "-m", "limbeck", "train", data, "--out", str(out), "--base", BASE, "--epochs", "2"]
     return subprocess.Popen(
         [*command, "--checkpoint-seconds", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -14,6 +14,7 @@ from limbeck.engines import Settings
 from limbeck.errors import UsageError
 from limbeck.measure.benchmark import Benchmark, Program, Shares, Timing
 from limbeck.measure.process import Process
+from limbeck.measure.process import run_process as really_run
 from limbeck.predictor import Predictor
 from limbeck.recipes import bench as module
 from limbeck.recipes.bench import bench
@@ -78,19 +79,23 @@ def test_what_takes_too_long_is_not_tried_with_more(
 
 
 def test_a_program_is_run_on_the_very_texts(pair_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[list[str], str]] = []
+    given: list[str] = []
+    answered: list[str] = []
 
     def run_process(command: list[str]) -> Process:
-        seen.append((command, Path(command[command.index("--input") + 1]).read_text()))
-        assert run(command[3:]) == 0
+        given.append(Path(command[command.index("--input") + 1]).read_text())
+        really_run(command)
+        answered.append(Path(command[command.index("--output") + 1]).read_text())
         return Process(0.5, 1)
 
     monkeypatch.setattr(module, "run_process", run_process)
+    monkeypatch.setattr(module, "COLD_RUNS", 1)
     path = tmp_path / "pairs.csv"
     path.write_text("text,pair\n" + "".join(f"a good film {n},a bad one\n" for n in range(12)))
     found = bench(pair_bundle, path, threads=1, variant=["onnx-fp32"], rows=11)
-    assert [len(lines.splitlines()) for _, lines in seen] == [1, 1, 1, 11]
-    assert json.loads(seen[0][1]) == {"text": "a good film 0", "pair": "a bad one"}
+    assert [len(lines.splitlines()) for lines in given] == [1, 11]
+    assert [len(lines.splitlines()) for lines in answered] == [1, 11]
+    assert json.loads(given[0]) == {"text": "a good film 0", "pair": "a bad one"}
     assert found.programs == (Program("onnx-fp32", 0.5, 1, 0.5, 1),)
 
 

@@ -170,7 +170,7 @@ def _clocked(
 
 def _program(bundle: Bundle, variant: Variant, texts: Sequence[Text], threads: int | None) -> Program:
     """`limbeck predict` for one text, the median of three, and for all of them."""
-    begin = [sys.executable, "-m", "limbeck.cli", "predict", str(bundle.folder), "--variant", variant.name]
+    begin = [sys.executable, "-m", "limbeck", "predict", str(bundle.folder), "--variant", variant.name]
     begin += ["--threads", str(threads)] if threads else []
     with tempfile.TemporaryDirectory() as folder:
         file, answers = Path(folder) / "texts.jsonl", Path(folder) / "answers.jsonl"

@@ -1,6 +1,6 @@
 """Rows a second on many texts and one text's milliseconds: `limbeck.load(...).predict` beside other CPU engines.
 
-    python benchmarks/engines.py BUNDLE DATA [ROWS] [MAX_TOKENS]
+    python benchmarks/engines.py BUNDLE DATA [ROWS] [MAX_TOKENS] [TURNS]
 
 Same weights, same texts in the same order, one process, all CPUs that it may use. BUNDLE was compressed with
 `--engine openvino`. The others, each where it is installed:
@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,10 @@ from limbeck.nn.model import load_model
 from limbeck.predictor import Predictor
 from limbeck.text import Tokens, pad
 
-BATCH, CTRANSLATE2_TOKENS, CALIBRATION_ROWS, SINGLE_TOKENS, SINGLE_TURNS = 32, 4096, 300, 20, 3
-SINGLE_RUNS, WARM_RUNS = 100, 20
+BATCH, CTRANSLATE2_TOKENS, CALIBRATION_ROWS = 32, 4096, 300
+WARM_TEXTS, SINGLE_TURNS, SINGLE_TOKENS, SINGLE_RUNS, WARM_RUNS = 64, 3, 20, 100, 20
+
+Program = Callable[[list[str]], Any]  # gives a label for each text
 
 
 def in_batches(engine: Engine, predictor: Predictor, tokens: Sequence[Tokens], order: Sequence[int]) -> list[int]:
@@ -58,15 +60,14 @@ def in_batches(engine: Engine, predictor: Predictor, tokens: Sequence[Tokens], o
     return found
 
 
-def plain_openvino(predictor: Predictor, tokens: Sequence[Tokens], folder: Path) -> OpenVinoEngine:
-    """The model as OpenVINO's own tools would quantise it."""
+def quantise_plainly(predictor: Predictor, tokens: Sequence[Tokens], folder: Path) -> None:
+    """Write the model to int8.xml as OpenVINO's own tools would quantise it."""
     manifest = predictor.bundle.manifest
     model = load_model(predictor.bundle.folder, manifest.task, pooling=manifest.model.pooling, attention="eager")
     trace(model, folder / "plain.onnx")
     ov.save_model(ov.Core().read_model(folder / "plain.onnx"), folder / "plain.xml", compress_to_fp16=False)
     rows = [pad([t], pad_id=manifest.model.pad_id, length=len(t)) for t in tokens[:CALIBRATION_ROWS]]
     quantize_openvino(folder / "plain.xml", folder / "int8.xml", rows)
-    return OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
 
 
 def ctranslate2_encoder(predictor: Predictor, folder: Path) -> Callable[[Sequence[Tokens]], None] | None:
@@ -91,46 +92,75 @@ def ctranslate2_encoder(predictor: Predictor, folder: Path) -> Callable[[Sequenc
     return encode
 
 
-def throughput(bundle: str, texts: list[str], max_tokens: int | None, folder: Path) -> Iterator[tuple[str, float, Any]]:
-    """Each program's name, seconds for all texts, tokenising included, and answers."""
+def programs(bundle: str, max_tokens: int | None, texts: list[str], folder: Path) -> dict[str, Callable[[], Program]]:
+    """How each program is loaded, anew for each turn: one that has run has kernels for the shapes that it met."""
     ours = limbeck.load(bundle, max_tokens=max_tokens, objective="throughput")
-    limit, names = ours.model.max_tokens, ours.task.labels
-
-    def timed(name: str, run: Callable[[], Any], warm: Callable[[], Any]) -> tuple[str, float, Any]:
-        warm()
-        start = time.perf_counter()
-        answers = run()
-        return name, time.perf_counter() - start, answers
+    names = ours.task.labels
 
     def tokens(given: list[str]) -> list[Tokens]:
         return ours.prepare(given).tokens
 
-    def labels(engine: Engine, given: list[str], *, ordered: bool = False) -> list[str]:
-        rows = tokens(given)
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i])) if ordered else range(len(rows))
-        return [names[i] for i in in_batches(engine, ours, rows, order)]
+    def predictor() -> Program:
+        loaded = limbeck.load(bundle, max_tokens=max_tokens, objective="throughput")
+        return lambda given: [result.label for result in loaded.predict(given)]  # type: ignore[union-attr]
 
-    def predicted(given: list[str]) -> list[str]:
-        return [result.label for result in ours.predict(given)]  # type: ignore[union-attr]
+    def in_32s(load: Callable[[], Engine], *, ordered: bool = False) -> Callable[[], Program]:
+        def loaded() -> Program:
+            engine = load()
 
-    few = texts[:64]
-    yield timed(f"limbeck {ours.variant.name}", lambda: predicted(texts), lambda: predicted(few))
-    onnx = limbeck.load(bundle, variant="onnx-int8", max_tokens=max_tokens)
-    yield timed("ONNX Runtime int8, file order", lambda: labels(onnx._engine, texts), lambda: labels(onnx._engine, few))
-    plain = plain_openvino(ours, tokens(texts[:CALIBRATION_ROWS]), folder)
-    yield timed("OpenVINO int8, file order", lambda: labels(plain, texts), lambda: labels(plain, few))
-    yield timed("OpenVINO int8, sorted", lambda: labels(plain, texts, ordered=True), lambda: labels(plain, few))
+            def labels(given: list[str]) -> list[str]:
+                rows = tokens(given)
+                order = sorted(range(len(rows)), key=lambda i: -len(rows[i])) if ordered else range(len(rows))
+                return [names[i] for i in in_batches(engine, ours, rows, order)]
+
+            return labels
+
+        return loaded
+
+    quantise_plainly(ours, tokens(texts[:CALIBRATION_ROWS]), folder)
+
+    def plain() -> Engine:
+        return OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
+
+    found = {
+        f"limbeck {ours.variant.name}": predictor,
+        "ONNX Runtime int8, file order": in_32s(lambda: limbeck.load(bundle, variant="onnx-int8")._engine),
+        "OpenVINO int8, file order": in_32s(plain),
+        "OpenVINO int8, sorted": in_32s(plain, ordered=True),
+    }
     if encode := ctranslate2_encoder(ours, folder):
-        yield timed("CTranslate2 int8 encoder, sorted", lambda: encode(tokens(texts)), lambda: encode(tokens(few)))
+        found["CTranslate2 int8 encoder, sorted"] = lambda: lambda given: encode(tokens(given))
+    return found
+
+
+def pipelines(bundle: str, limit: int) -> dict[str, Callable[[], Program]]:
+    """The pipeline of transformers, one text at a time and in batches."""
     pipe: Any = pipeline("text-classification", model=bundle, device="cpu")
-    for size in (1, BATCH):
+
+    def in_batches_of(size: int) -> Callable[[], Program]:
         said = {"batch_size": size, "truncation": True, "max_length": limit}
+        return lambda: lambda given: [found["label"] for found in pipe(given, **said)]
 
-        def answers(given: list[str], said: dict[str, Any] = said) -> list[str]:
-            return [found["label"] for found in pipe(given, **said)]
+    name = "transformers.pipeline fp32, "
+    return {f"{name}one text at a time": in_batches_of(1), f"{name}batches of {BATCH}": in_batches_of(BATCH)}
 
-        how = "one text at a time" if size == 1 else f"batches of {size}"
-        yield timed(f"transformers.pipeline fp32, {how}", lambda: answers(texts), lambda: answers(few))
+
+def throughput(
+    bundle: str, texts: list[str], max_tokens: int | None, turns: int, folder: Path
+) -> list[tuple[str, float, Any]]:
+    """Each program's name, seconds from texts to labels, the median, and labels; pipelines take one turn."""
+    quick = programs(bundle, max_tokens, texts, folder)
+    slow = pipelines(bundle, limbeck.load(bundle, max_tokens=max_tokens).model.max_tokens)
+    seconds: dict[str, list[float]] = {name: [] for name in (*quick, *slow)}
+    labels: dict[str, Any] = {}
+    for turn in range(turns):
+        for name, load in {**quick, **(slow if turn == 0 else {})}.items():
+            run = load()
+            run(texts[:WARM_TEXTS])
+            start = time.perf_counter()
+            labels[name] = run(texts)
+            seconds[name].append(time.perf_counter() - start)
+    return [(name, statistics.median(taken), labels[name]) for name, taken in seconds.items()]
 
 
 def single_ms(bundle: str, folder: Path) -> dict[str, float]:
@@ -141,6 +171,7 @@ def single_ms(bundle: str, folder: Path) -> dict[str, float]:
         predictor = limbeck.load(bundle, variant=variant)
         ways[f"limbeck {variant}"] = lambda predictor=predictor: predictor.predict([text])  # type: ignore[misc]
     tokenizer = Tokenizer.from_file(str(Path(bundle) / "tokenizer.json"))
+    tokenizer.no_padding()  # which the file may ask for
     plain = OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
 
     def by_hand() -> int:
@@ -168,12 +199,12 @@ def _in_a_row(way: Callable[[], Any]) -> list[float]:
     return times[WARM_RUNS:]
 
 
-def main(bundle: str, data: str, rows: str = "5000", max_tokens: str | None = None) -> None:
+def main(bundle: str, data: str, rows: str = "5000", max_tokens: str | None = None, turns: str = "3") -> None:
     """Time all programs and print rows a second, how many times as fast limbeck is, and agreement with it."""
     texts, _ = texts_and_labels(Path(data), int(rows))
     limit = int(max_tokens) if max_tokens else None
     with tempfile.TemporaryDirectory() as folder:
-        found = list(throughput(bundle, texts, limit, Path(folder)))
+        found = throughput(bundle, texts, limit, int(turns), Path(folder))
         alone = single_ms(bundle, Path(folder))
     name, seconds, ours = found[0]
     table = []

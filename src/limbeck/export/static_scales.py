@@ -22,9 +22,8 @@ def fix_scales(path: Path, rows: Sequence[Arrays]) -> None:
     """Give each activation of the dynamically quantised graph at `path` one scale, calibrated on `rows`.
 
     An activation's scale spans the smallest and the largest value that it has on any of the `rows`, batches of one, and
-    0; values beyond are cut. The graph keeps its operators but for `DynamicQuantizeLinear`, so that it is as fast,
-    while a text's answer no longer hangs on the texts of its batch. ONNX Runtime's own static form, QDQ, takes the
-    fused operators apart instead.
+    0; values beyond are cut. All integer operators stay, so that the graph is as fast, while a text's answer no longer
+    hangs on the texts of its batch. ONNX Runtime's own static form, QDQ, takes the fused operators apart instead.
     """
     model = onnx.load(path)
     dynamic = [node for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"]

@@ -29,7 +29,7 @@ class Begun:
 
     @property
     def parameters(self) -> int:
-        """How many the student has, its head not counted."""
+        """How many the student's Hugging Face model has."""
         return sum(p.numel() for p in self.made.model.inner.parameters())
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ import limbeck
 from limbeck.bundle import Variant, read_bundle
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.load import load_engine
-from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
+from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine, session_options
 from limbeck.engines.torch_engine import TorchEngine, load_reference
 from limbeck.errors import BundleError, UsageError
 from limbeck.export.openvino import export_openvino
@@ -169,6 +171,21 @@ def test_onnx_runtime_does_not_fall_back_to_the_cpu_without_a_word(
         limbeck.load(classify_bundle, device="cuda")
     with pytest.raises(UsageError, match="unknown device 'tpu': expected cpu or cuda"):
         limbeck.load(classify_bundle, device="tpu")  # type: ignore[arg-type]
+
+
+def test_loading_a_graph_joins_no_sum_with_its_norm(
+    classify_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def options(settings: Settings) -> ort.SessionOptions:
+        made = session_options(settings)
+        made.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+        return made
+
+    monkeypatch.setattr("limbeck.engines.onnxruntime_engine.session_options", options)
+    OnnxRuntimeEngine(classify_bundle / "onnx/model.onnx")
+    kinds = {node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node}
+    assert "LayerNormalization" in kinds
+    assert "SkipLayerNormalization" not in kinds
 
 
 def test_bound_arrays_give_the_same_logits(classify_bundle: Path) -> None:

@@ -30,7 +30,14 @@ def test_every_attention_block_is_fused(graph: Graph) -> None:
     assert fused == ([1, 1] if alone else [2, 0])
     assert graph.exported.fused == count_operators(graph.path)
     assert graph.exported.fused["EmbedLayerNormalization"] == 1
-    assert "Softmax" not in {node.op_type for node in onnx.load(graph.path).graph.node}
+    kinds = {node.op_type for node in onnx.load(graph.path).graph.node}
+    assert not {"Softmax", "Erf", "Pow"} & kinds
+
+
+def test_norms_stay_apart_from_the_sums_before_them(graph: Graph) -> None:
+    kinds = [node.op_type for node in onnx.load(graph.path).graph.node]
+    assert kinds.count("LayerNormalization") == graph.exported.fused["LayerNormalization"] == 4
+    assert not {"SkipLayerNormalization", "BiasGelu"} & set(kinds)
 
 
 def test_inputs_and_opset_are_those_of_the_graph(graph: Graph) -> None:

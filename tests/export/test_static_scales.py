@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from limbeck.engines import Settings
@@ -37,6 +37,11 @@ def kinds(path: Path) -> list[str]:
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
+def biases(path: Path) -> int:
+    """How many integer products add a bias themselves."""
+    return sum(len(node.input) == 7 for node in onnx.load(path).graph.node if node.op_type == "MatMulIntegerToFloat")
+
+
 def logits(path: Path, rows: Arrays) -> NDArray[np.float32]:
     return OnnxRuntimeEngine(path, ONE).run(rows)
 
@@ -54,6 +59,7 @@ def test_scales_are_constants_and_answers_near(graph: Graph, tmp_path: Path, per
     assert (before["Mul"] - after["Mul"], before["Cast"] - after["Cast"]) == (2 * products, products)
     assert not {"DynamicQuantizeLinear", "MatMulInteger"} & set(after)
     assert after["QAttention"] == before["QAttention"]
+    assert biases(path) == products - 3 * after["MultiHeadAttention"]  # which adds those of its inputs
     assert list(tmp_path.iterdir()) == [path]
     wanted, got = logits(graph.path, rows), logits(path, rows)
     assert not np.array_equal(got, wanted)
@@ -84,6 +90,28 @@ def test_graphs_that_are_not_fused_whole_too(family: str, tmp_path: Path) -> Non
     assert "DynamicQuantizeLinear" not in kinds(path)
     wanted, got = logits(fp32, rows), logits(path, rows)
     assert np.abs(got - wanted).max() < 0.1 * np.abs(wanted).max() + 0.05
+
+
+def test_what_is_added_to_a_product_that_others_read_too_stays(tmp_path: Path) -> None:
+    path, random = tmp_path / "model.onnx", np.random.default_rng(0)
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("values", "logits")]
+    weights = {"weight": random.normal(size=(3, 3)), "bias": random.normal(size=3), "shift": random.normal(size=(1, 3))}
+    nodes = [
+        helper.make_node("MatMul", ["values", "weight"], ["both"]),
+        helper.make_node("Add", ["bias", "both"], ["more"]),
+        helper.make_node("Sub", ["more", "both"], ["once"]),
+        helper.make_node("MatMul", ["once", "weight"], ["shifted"]),
+        helper.make_node("Add", ["shifted", "shift"], ["logits"]),
+    ]
+    constants = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "products", told[:1], told[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    rows = {"values": random.normal(size=(5, 3)).astype(np.float32)}
+    wanted = logits(path, rows)
+    quantize(path, path)
+    fix_scales(path, [rows])
+    assert (biases(path), kinds(path).count("Add")) == (0, 2)
+    np.testing.assert_allclose(logits(path, rows), wanted, atol=0.05)
 
 
 def quantised_input(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle, repeat
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import session_options
@@ -36,6 +37,7 @@ def fix_scales(path: Path, rows: Sequence[Arrays]) -> None:
         model.graph.initializer.extend(map(numpy_helper.from_array, constants, names))
         node.CopyFrom(helper.make_node("QuantizeLinear", [values, *names], [quantised], name=node.name))
     _fuse_products(model)
+    _take_in_biases(model.graph)
     onnx.save(model, path)
 
 
@@ -59,6 +61,23 @@ def _fuse_products(model: ModelProto) -> None:
         scaled.CopyFrom(fused)
     if "com.microsoft" not in {opset.domain for opset in model.opset_import}:
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _take_in_biases(graph: GraphProto) -> None:
+    """Let each integer product add the bias that is added to it."""
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    products = {node.output[0]: node for node in graph.node if node.op_type == "MatMulIntegerToFloat"}
+    reads = Counter(name for node in graph.node for name in node.input)
+    reads.update(output.name for output in graph.output)
+    for added in [node for node in graph.node if node.op_type == "Add"]:
+        product = next((products[name] for name in added.input if name in products and reads[name] == 1), None)
+        if product is None:
+            continue
+        (bias,) = (name for name in added.input if name != product.output[0])
+        if sizes.get(bias) == sizes[product.input[1]][-1:]:
+            product.input.append(bias)
+            product.output[:] = added.output
+            graph.node.remove(added)
 
 
 def _ranges(

@@ -6,7 +6,8 @@ Same weights, same texts in the same order, one process, all CPUs that it may us
 `--engine openvino`. The others, each where it is installed:
 
 - `transformers.pipeline` in fp32, in batches of 32 and one text at a time;
-- ONNX Runtime int8 (the bundle's own file) in batches of 32 in file order, padded to the longest of each;
+- ONNX Runtime int8 of the same model (its own optimizer and its dynamic quantisation, as optimum does it) in batches
+  of 32 in file order, padded to the longest of each;
 - OpenVINO int8 of the same model (plain ONNX, quantised by NNCF, as optimum-intel does it), in batches of 32 in file
   order, and sorted by length as sentence-transformers has them;
 - CTranslate2's int8 encoder, without a head, sorted, in batches of 4,096 tokens.
@@ -20,18 +21,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import openvino as ov
 from common import show, texts_and_labels
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.transformers.optimizer import optimize_model
 from tokenizers import Tokenizer
 from transformers import pipeline
 
 import limbeck
 from limbeck.bundle import read_bundle
 from limbeck.engines import Engine, Settings
+from limbeck.engines.base import Arrays
 from limbeck.engines.openvino_engine import OpenVinoEngine
 from limbeck.engines.openvino_peak import openvino_peak
 from limbeck.export.onnx import trace
@@ -61,13 +69,33 @@ def in_batches(engine: Engine, predictor: Predictor, tokens: Sequence[Tokens], o
 
 
 def quantise_plainly(predictor: Predictor, tokens: Sequence[Tokens], folder: Path) -> None:
-    """Write the model to int8.xml as OpenVINO's own tools would quantise it."""
+    """Write the model to int8.xml and int8.onnx as OpenVINO's and ONNX Runtime's own tools would quantise it."""
     manifest = predictor.bundle.manifest
     model = load_model(predictor.bundle.folder, manifest.task, pooling=manifest.model.pooling, attention="eager")
     trace(model, folder / "plain.onnx")
     ov.save_model(ov.Core().read_model(folder / "plain.onnx"), folder / "plain.xml", compress_to_fp16=False)
     rows = [pad([t], pad_id=manifest.model.pad_id, length=len(t)) for t in tokens[:CALIBRATION_ROWS]]
     quantize_openvino(folder / "plain.xml", folder / "int8.xml", rows)
+    config = model.config
+    heads, width = config.num_attention_heads, config.hidden_size
+    fused = optimize_model(str(folder / "plain.onnx"), "bert", num_heads=heads, hidden_size=width, opt_level=0)
+    fused.save_model_to_file(str(folder / "fused.onnx"))
+    known = {"DefaultTensorType": TensorProto.FLOAT}
+    quantize_dynamic(folder / "fused.onnx", folder / "int8.onnx", weight_type=QuantType.QInt8, extra_options=known)
+
+
+class PlainOnnxRuntime:
+    """ONNX Runtime as it runs a file by default, on the CPUs that it may use."""
+
+    def __init__(self, path: Path) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = usable_cpus()
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._names = [node.name for node in self._session.get_inputs()]
+
+    def run(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Logits `[batch, outputs]`."""
+        return np.asarray(self._session.run(None, {name: inputs[name] for name in self._names})[0], dtype=np.float32)
 
 
 def ctranslate2_encoder(predictor: Predictor, folder: Path) -> Callable[[Sequence[Tokens]], None] | None:
@@ -119,14 +147,14 @@ def programs(bundle: str, max_tokens: int | None, texts: list[str], folder: Path
 
     quantise_plainly(ours, tokens(texts[:CALIBRATION_ROWS]), folder)
 
-    def plain() -> Engine:
+    def openvino() -> Engine:
         return OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
 
     found = {
         f"limbeck {ours.variant.name}": predictor,
-        "ONNX Runtime int8, file order": in_32s(lambda: limbeck.load(bundle, variant="onnx-int8")._engine),
-        "OpenVINO int8, file order": in_32s(plain),
-        "OpenVINO int8, sorted": in_32s(plain, ordered=True),
+        "ONNX Runtime int8, file order": in_32s(lambda: PlainOnnxRuntime(folder / "int8.onnx")),
+        "OpenVINO int8, file order": in_32s(openvino),
+        "OpenVINO int8, sorted": in_32s(openvino, ordered=True),
     }
     if encode := ctranslate2_encoder(ours, folder):
         found["CTranslate2 int8 encoder, sorted"] = lambda: lambda given: encode(tokens(given))
@@ -172,14 +200,14 @@ def single_ms(bundle: str, folder: Path) -> dict[str, float]:
         ways[f"limbeck {variant}"] = lambda predictor=predictor: predictor.predict([text])  # type: ignore[misc]
     tokenizer = Tokenizer.from_file(str(Path(bundle) / "tokenizer.json"))
     tokenizer.no_padding()  # which the file may ask for
-    plain = OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8")
 
-    def by_hand() -> int:
+    def by_hand(engine: Engine) -> int:
         found = tokenizer.encode(text)
         named = {"input_ids": found.ids, "attention_mask": found.attention_mask, "token_type_ids": found.type_ids}
-        return int(plain.run({name: np.array([ids]) for name, ids in named.items()}).argmax())
+        return int(engine.run({name: np.array([ids]) for name, ids in named.items()}).argmax())
 
-    ways["OpenVINO int8, by hand"] = by_hand
+    ways["OpenVINO int8, by hand"] = partial(by_hand, OpenVinoEngine(folder / "int8.xml", Settings(), precision="int8"))
+    ways["ONNX Runtime int8, by hand"] = partial(by_hand, PlainOnnxRuntime(folder / "int8.onnx"))
     pipe: Any = pipeline("text-classification", model=bundle, device="cpu")
     ways["transformers.pipeline fp32"] = lambda: pipe(text)
     taken: dict[str, list[float]] = {name: [] for name in ways}

@@ -25,7 +25,7 @@ Cuts = Mapping[int, int]  # the axis along which an input, by its place, is cut;
 # What computes each token by itself, its inputs broadcast against each other.
 _TOKENWISE = (
     *("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Where", "Cast"),
-    *("SkipLayerNormalization", "LayerNormalization", "Softmax", "BiasGelu", "Gelu", "FastGelu"),
+    *("LayerNormalization", "Softmax", "Gelu", "FastGelu"),
 )
 
 

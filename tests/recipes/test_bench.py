@@ -3,10 +3,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import limbeck
 from limbeck.cli import run
@@ -106,6 +110,26 @@ def test_beside_transformers(classify_bundle: Path, texts: Path) -> None:
     assert {t.same_answers for t in peers.values()} == {1.0}
 
 
+def test_beside_optimum_intel(classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Compiled:
+        """In the place of OpenVINO's models, whose package asks for an older transformers."""
+
+        @staticmethod
+        def from_pretrained(folder: str, *, export: bool) -> PreTrainedModel:
+            assert export
+            return AutoModelForSequenceClassification.from_pretrained(folder)
+
+    package = ModuleType("optimum.intel")
+    package.OVModelForSequenceClassification = Compiled  # type: ignore[attr-defined]
+    package.OVModelForTokenClassification = None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "optimum", ModuleType("optimum"))
+    monkeypatch.setitem(sys.modules, "optimum.intel", package)
+    monkeypatch.setattr("limbeck.recipes.bench_peers.version", lambda name: "2.2.0")
+    found = bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], against=["optimum-intel"])
+    peers = {t.way: t.same_answers for t in found.timings if t.variant == "optimum-intel"}
+    assert peers == {"single": 1.0, "batch 32": 1.0}
+
+
 def test_the_command_and_its_page(classify_bundle: Path, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = texts.with_name("bench.html")
     assert run(["bench", str(classify_bundle), str(texts), "--threads", "1", "--out", str(page)]) == 0
@@ -125,7 +149,10 @@ def test_the_command_and_its_page(classify_bundle: Path, texts: Path, capsys: py
     ("arguments", "message"),
     [
         (["--out", "bench.pdf"], r"--out bench.pdf: expected a file that ends in .html"),
-        (["--against", "sentence-transformers"], r"it has nothing for the task classify: transformers has"),
+        (
+            ["--against", "sentence-transformers"],
+            r"it has nothing for the task classify: try transformers",
+        ),
         (["--rows", "0"], r"--rows"),
         (["--variant", "onnx-int4"], r"onnx-int4"),
         (["--text", "body"], r"body"),
@@ -146,7 +173,11 @@ def test_no_rows_and_peers_that_are_not_there(
         bench(classify_bundle, tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"has nothing for the task regress$"):
         check_peers(["transformers"], "regress")
-    monkeypatch.setattr("limbeck.recipes.bench_peers.find_spec", lambda name: None)
+
+    def not_there(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("limbeck.recipes.bench_peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
         check_peers(["transformers"], "classify")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from limbeck.errors import UsageError
@@ -13,21 +13,28 @@ from limbeck.predictor import Predictor, Text
 from limbeck.tasks import Result
 from limbeck.tasks.results import Classification
 
-Peer = Literal["transformers", "sentence-transformers"]
+Peer = Literal["transformers", "sentence-transformers", "optimum-intel"]
+Answering = Callable[[Sequence[Text], int], list[Any]]  # the answers to texts, in batches of so many
 BATCH = 32
 
 _PIPELINES = {"classify": "text-classification", "multilabel": "text-classification", "tag": "token-classification"}
-_PEERS: dict[str, Peer] = {**dict.fromkeys(_PIPELINES, "transformers"), "embed": "sentence-transformers"}
+_TASKS: dict[Peer, tuple[str, ...]] = {
+    "transformers": tuple(_PIPELINES),
+    "sentence-transformers": ("embed",),
+    "optimum-intel": tuple(_PIPELINES),
+}
 
 
 def check_peers(peers: Sequence[Peer], task: str) -> None:
     """Raise `UsageError` for a peer that is not installed or has nothing for the task."""
     for peer in peers:
-        if find_spec(peer.replace("-", "_")) is None:
-            raise UsageError(f"--against {peer}: it is not installed: pip install {peer}")
-        if peer != _PEERS.get(task):
-            able = f": {_PEERS[task]} has" if task in _PEERS else ""
-            raise UsageError(f"--against {peer}: it has nothing for the task {task}{able}")
+        try:
+            version(peer)
+        except PackageNotFoundError:
+            raise UsageError(f"--against {peer}: it is not installed: pip install {peer}") from None
+        if task not in _TASKS[peer]:
+            able = " or ".join(other for other, tasks in _TASKS.items() if task in tasks)
+            raise UsageError(f"--against {peer}: it has nothing for the task {task}{able and f': try {able}'}")
 
 
 def time_peers(
@@ -36,7 +43,7 @@ def time_peers(
     """Each peer on these texts, one by one where it can and in batches of 32, on the fp32 weights of the bundle."""
     found = []
     for peer in peers:
-        answer = _transformers(predictor) if peer == "transformers" else _sentence_transformers(predictor)
+        answer = _LOAD[peer](predictor)
         answer(texts[:8], 1)
         for size in (1, BATCH):
             start = time.perf_counter()
@@ -49,11 +56,25 @@ def time_peers(
     return found
 
 
-def _transformers(predictor: Predictor) -> Callable[[Sequence[Text], int], list[Any]]:
+def _transformers(predictor: Predictor) -> Answering:
     from transformers import pipeline
 
     task = _PIPELINES[predictor.task.name]
-    pipe: Any = pipeline(task, model=str(predictor.bundle.folder), device="cpu")
+    return _through(pipeline(task, model=str(predictor.bundle.folder), device="cpu"), task, predictor)
+
+
+def _optimum_intel(predictor: Predictor) -> Answering:
+    from optimum.intel import OVModelForSequenceClassification, OVModelForTokenClassification
+    from transformers import AutoTokenizer, pipeline
+
+    task, folder = _PIPELINES[predictor.task.name], str(predictor.bundle.folder)
+    kind = OVModelForTokenClassification if task == "token-classification" else OVModelForSequenceClassification
+    model = kind.from_pretrained(folder, export=True)
+    return _through(pipeline(task, model=model, tokenizer=AutoTokenizer.from_pretrained(folder)), task, predictor)
+
+
+def _through(pipe: Any, task: str, predictor: Predictor) -> Answering:
+    """Answers of a pipeline of transformers."""
     said = {} if task == "token-classification" else {"truncation": True, "max_length": predictor.model.max_tokens}
 
     def answer(texts: Sequence[Text], size: int) -> list[Any]:
@@ -63,12 +84,19 @@ def _transformers(predictor: Predictor) -> Callable[[Sequence[Text], int], list[
     return answer
 
 
-def _sentence_transformers(predictor: Predictor) -> Callable[[Sequence[Text], int], list[Any]]:
+def _sentence_transformers(predictor: Predictor) -> Answering:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(predictor.bundle.folder), device="cpu")
     model.max_seq_length = predictor.model.max_tokens
     return lambda texts, size: list(model.encode(list(texts), batch_size=size, show_progress_bar=False))
+
+
+_LOAD: dict[Peer, Callable[[Predictor], Answering]] = {
+    "transformers": _transformers,
+    "sentence-transformers": _sentence_transformers,
+    "optimum-intel": _optimum_intel,
+}
 
 
 def _agreement(labels: Sequence[Any], answers: Sequence[Result]) -> float | None:

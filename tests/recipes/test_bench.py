@@ -23,7 +23,7 @@ from limbeck.predictor import Predictor
 from limbeck.recipes import bench as module
 from limbeck.recipes.bench import bench
 from limbeck.recipes.bench_advice import advice
-from limbeck.recipes.bench_peers import check_peers
+from limbeck.recipes.bench_peers import peers_of
 
 pytest_plugins = ("bundles",)
 
@@ -153,6 +153,10 @@ def test_the_command_and_its_page(classify_bundle: Path, texts: Path, capsys: py
             ["--against", "sentence-transformers"],
             r"it has nothing for the task classify: try transformers",
         ),
+        (
+            ["--against", "transformers,tei"],
+            r"--against tei: unknown; expected transformers, sentence",
+        ),
         (["--rows", "0"], r"--rows"),
         (["--variant", "onnx-int4"], r"onnx-int4"),
         (["--text", "body"], r"body"),
@@ -172,14 +176,14 @@ def test_no_rows_and_peers_that_are_not_there(
     with pytest.raises(UsageError, match=r"none\.csv has no rows"):
         bench(classify_bundle, tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"has nothing for the task regress$"):
-        check_peers(["transformers"], "regress")
+        peers_of(["transformers"], "regress")
 
     def not_there(name: str) -> str:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("limbeck.recipes.bench_peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
-        check_peers(["transformers"], "classify")
+        peers_of(["transformers"], "classify")
 
 
 Say = Callable[..., list[str]]

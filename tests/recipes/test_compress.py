@@ -9,6 +9,7 @@ import pytest
 
 import limbeck
 from limbeck.bundle import Bundle, read_bundle
+from limbeck.engines import Settings
 from limbeck.engines.base import Arrays
 from limbeck.errors import CheckFailed, UsageError
 from limbeck.export.quantize import quantize_int8, weight_nodes
@@ -31,11 +32,17 @@ def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ..
     tries: list[tuple[bool, tuple[str, ...]]] = []
 
     def note(
-        source: Path, target: Path, rows: Sequence[Arrays], *, per_channel: bool, keep_fp32: tuple[str, ...]
+        source: Path,
+        target: Path,
+        rows: Sequence[Arrays],
+        *,
+        per_channel: bool,
+        keep_fp32: tuple[str, ...],
+        settings: Settings,
     ) -> None:
         if target.name == "model_quantized.onnx":  # not what is measured of one node alone
             tries.append((per_channel, keep_fp32))
-        quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32)
+        quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32, settings=settings)
 
     monkeypatch.setattr("limbeck.recipes.onnx_variants.quantize_int8", note)
     return tries

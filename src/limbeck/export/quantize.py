@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from limbeck.engines.base import Arrays
+from limbeck.engines.settings import DEFAULT, Settings
 from limbeck.export.onnx import quiet
 from limbeck.export.static_scales import fix_scales
 from limbeck.files import replace_when_written
@@ -29,12 +30,18 @@ class Sensitivity:
 
 
 def quantize_int8(
-    source: Path, target: Path, rows: Sequence[Arrays], *, per_channel: bool = False, keep_fp32: Sequence[str] = ()
+    source: Path,
+    target: Path,
+    rows: Sequence[Arrays],
+    *,
+    per_channel: bool = False,
+    keep_fp32: Sequence[str] = (),
+    settings: Settings = DEFAULT,
 ) -> None:
     """Write an int8 form of the fused graph `source`: signed weights, and scales of activations calibrated on `rows`.
 
     Each of the `rows` is a batch of one. `per_channel` gives every output channel of a weight its own scale; nodes
-    named in `keep_fp32` stay as they are.
+    named in `keep_fp32` stay as they are. The rows are computed as `settings` say.
     """
     with replace_when_written(target) as beside, quiet():
         quantize_dynamic(
@@ -47,7 +54,7 @@ def quantize_int8(
             # Fused operators carry no type information for the quantiser to find.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
-        fix_scales(beside, rows)
+        fix_scales(beside, rows, settings)
 
 
 def weight_nodes(path: Path) -> list[str]:

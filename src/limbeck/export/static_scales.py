@@ -15,11 +15,12 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import session_options
+from limbeck.engines.settings import DEFAULT, Settings
 
 _LEVELS = 255  # of unsigned int8, zero to largest
 
 
-def fix_scales(path: Path, rows: Sequence[Arrays]) -> None:
+def fix_scales(path: Path, rows: Sequence[Arrays], settings: Settings = DEFAULT) -> None:
     """Give each activation of the dynamically quantised graph at `path` one scale, calibrated on `rows`.
 
     An activation's scale spans the smallest and the largest value that it has on any of the `rows`, batches of one, and
@@ -30,7 +31,7 @@ def fix_scales(path: Path, rows: Sequence[Arrays]) -> None:
     dynamic = [node for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"]
     if not dynamic:  # where all products stay in fp32
         return
-    low, high = _ranges(model, dynamic, rows)
+    low, high = _ranges(model, dynamic, rows, settings)
     for node, scale, zero_point in zip(dynamic, *_spanning(low, high), strict=True):
         values, (quantised, *names) = node.input[0], node.output
         constants = (np.asarray(scale, np.float32), np.asarray(zero_point, np.uint8))
@@ -81,7 +82,7 @@ def _take_in_biases(graph: GraphProto) -> None:
 
 
 def _ranges(
-    model: ModelProto, dynamic: Sequence[NodeProto], rows: Sequence[Arrays]
+    model: ModelProto, dynamic: Sequence[NodeProto], rows: Sequence[Arrays], settings: Settings
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The smallest and the largest value of each activation, as the graph itself scaled it on each row."""
     probe = ModelProto()
@@ -89,7 +90,7 @@ def _ranges(
     scale_and_zero_point = [name for node in dynamic for name in node.output[1:]]
     kinds = cycle((TensorProto.FLOAT, TensorProto.UINT8))
     probe.graph.output.extend(map(helper.make_tensor_value_info, scale_and_zero_point, kinds, repeat([])))
-    session = ort.InferenceSession(probe.SerializeToString(), session_options())
+    session = ort.InferenceSession(probe.SerializeToString(), session_options(settings))
     inputs = [tensor.name for tensor in session.get_inputs()]
     found = [session.run(scale_and_zero_point, {name: row[name] for name in inputs}) for row in rows]
     scales, zero_points = np.array(found, np.float32).reshape(len(rows), -1, 2).transpose(2, 0, 1)

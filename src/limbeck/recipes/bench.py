@@ -24,7 +24,7 @@ from limbeck.measure.work import numpy_peak, operations, sizes_of
 from limbeck.predictor import Predictor, Text, load
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.bench_advice import advice
-from limbeck.recipes.bench_peers import Peer, check_peers, time_peers
+from limbeck.recipes.bench_peers import peers_of, time_peers
 from limbeck.recipes.bench_ways import MOST_TOKENS_AT_ONCE, ClockedEngine, time_auto, time_batches
 from limbeck.recipes.inputs import input_columns, input_place
 from limbeck.text import Tokens
@@ -45,7 +45,7 @@ def bench(
     pair_separator: str | None = None,
     rows: int = 1000,
     variant: Sequence[str] = (),
-    against: Sequence[Peer] = (),
+    against: Sequence[str] = (),
     threads: int | None = None,
     out: Path | None = None,
 ) -> Benchmark:
@@ -72,7 +72,7 @@ def bench(
     variant
         Time these variants; by default all whose engine is installed.
     against
-        Time these too, on the same weights: transformers (its pipeline), sentence-transformers.
+        Time these too, on the same weights: transformers (its pipeline), sentence-transformers, optimum-intel.
     threads
         Compute threads; by default what was tuned, or what the CPU quota and affinity allow.
     out
@@ -80,7 +80,7 @@ def bench(
     """
     check_numbers(rows=rows, threads=threads)
     opened = read_bundle(bundle)
-    check_peers(against, opened.manifest.task.name)
+    peers = peers_of(against, opened.manifest.task.name)
     if out is not None and out.suffix != ".html":
         raise UsageError(f"--out {out}: expected a file that ends in .html")
     predictor = load(bundle, threads=threads, objective="throughput")
@@ -90,9 +90,9 @@ def bench(
     for one in variants:
         with stage(f"Timing {one.name} on {len(texts):,} texts"):
             timings += _timings(opened, one, texts, threads)
-    if against:
-        with stage(f"Timing {', '.join(against)} on {len(texts):,} texts"):
-            timings += time_peers(against, predictor, texts, predictor.predict(texts))
+    if peers:
+        with stage(f"Timing {', '.join(peers)} on {len(texts):,} texts"):
+            timings += time_peers(peers, predictor, texts, predictor.predict(texts))
     with stage("Timing whole programs"):
         programs = tuple(_program(opened, one, texts, threads) for one in variants)
     with stage("Timing matrix products"):

@@ -25,9 +25,16 @@ _TASKS: dict[Peer, tuple[str, ...]] = {
 }
 
 
-def check_peers(peers: Sequence[Peer], task: str) -> None:
-    """Raise `UsageError` for a peer that is not installed or has nothing for the task."""
-    for peer in peers:
+def peers_of(named: Sequence[str], task: str) -> list[Peer]:
+    """The peers that `--against` names, one or several by commas each time.
+
+    Raises `UsageError` for one that is unknown, not installed, or has nothing for the task.
+    """
+    peers: list[Peer] = []
+    for name in ",".join(named).split(",") if named else ():
+        peer = next((known for known in _TASKS if known == name.strip()), None)
+        if peer is None:
+            raise UsageError(f"--against {name}: unknown; expected {', '.join(_TASKS)}")
         try:
             version(peer)
         except PackageNotFoundError:
@@ -35,6 +42,8 @@ def check_peers(peers: Sequence[Peer], task: str) -> None:
         if task not in _TASKS[peer]:
             able = " or ".join(other for other, tasks in _TASKS.items() if task in tasks)
             raise UsageError(f"--against {peer}: it has nothing for the task {task}{able and f': try {able}'}")
+        peers.append(peer)
+    return peers
 
 
 def time_peers(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import say, stage
+from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import CheckFailed
 from limbeck.export.onnx import OPSET, Exported, count_operators, export_onnx
@@ -80,7 +81,7 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
             rows = judge.calibration[:PROBE_CALIBRATION_ROWS]
-            quantize_int8(source, trial, rows, per_channel=per_channel, keep_fp32=keep_fp32)
+            _quantize(judge, trial, rows, per_channel, keep_fp32)
             return logits(trial)
 
         return sensitivities(weight_nodes(source), logits(source), quantized)
@@ -95,21 +96,21 @@ def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:
         return []
     closest, certificate = min(holding, key=lambda found: (found[1].changed, found[1].p99_abs_logit))
     if closest is not trials[-1]:
-        _quantize(judge, closest.per_channel, closest.keep_fp32)
+        _quantize(judge, path, judge.calibration, closest.per_channel, closest.keep_fp32)
     exported = Exported(judge.torch_model.input_names, OPSET, count_operators(path))
     return [_variant("onnx-int8", "int8", INT8_FILE, exported, closest.remedies, certificate)]
 
 
-def _quantize(judge: Judge, per_channel: bool, keep_fp32: tuple[str, ...]) -> Path:
-    source, path = judge.folder / FP32_FILE, judge.folder / INT8_FILE
-    quantize_int8(source, path, judge.calibration, per_channel=per_channel, keep_fp32=keep_fp32)
-    return path
+def _quantize(judge: Judge, target: Path, rows: Sequence[Arrays], per_channel: bool, keep_fp32: Sequence[str]) -> None:
+    source, settings = judge.folder / FP32_FILE, judge.settings
+    quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32, settings=settings)
 
 
 def _trial(
     judge: Judge, *, per_channel: bool, keep_fp32: tuple[str, ...] = (), remedies: tuple[str, ...] = ()
 ) -> _Trial:
-    path = _quantize(judge, per_channel, keep_fp32)
+    path = judge.folder / INT8_FILE
+    _quantize(judge, path, judge.calibration, per_channel, keep_fp32)
     candidate = Candidate("onnx-int8", "onnxruntime", "int8", size_of(path), remedies)
     try:
         certificate = judge.prove(candidate, OnnxRuntimeEngine(path, judge.settings))

@@ -212,12 +212,12 @@ def _is_text(value: object) -> bool:
 
 def merge_windows(task: AnyTask, tokens: Sequence[Tokens], logits: Logits) -> Logits:
     """Logits of texts `[texts, outputs]` from those of their windows `[windows, outputs]`, in order."""
-    rows = np.array([t.row for t in tokens])
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    if len(starts) == len(rows):
+    rows = [t.row for t in tokens]
+    if len(set(rows)) == len(rows):
         return logits
     if isinstance(task, Tag | Answer):
         return _merge_units(task, tokens, logits)
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
     weights = np.array([len(t) for t in tokens], dtype=np.float32)
     ends = [*starts[1:], len(rows)]
     return np.stack([task.merge(logits[a:b], weights[a:b]) for a, b in zip(starts, ends, strict=True)])

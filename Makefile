@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 REVIEWS := $(DEMO)/reviews.csv
 
-.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept bench-objectives bench-students bench-engines bench-stability bench-steady clean
+.PHONY: demo test check bench-training bench-predict bench-resume bench-memory bench-answers bench-ablation bench-augmentation bench-kept bench-objectives bench-students bench-engines bench-stability bench-steady bench-quota clean
 
 # An installed environment, made again when a pin or a dependency changes.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -73,3 +73,6 @@ bench-stability: $(VENV)/installed
 
 bench-steady: $(VENV)/installed
 	$(BIN)/python benchmarks/steady.py $(BUNDLE)
+
+bench-quota: $(VENV)/installed
+	$(BIN)/python benchmarks/quota.py $(BUNDLE) $(DATA)

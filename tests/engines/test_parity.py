@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
+import openvino as ov
 import pytest
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from limbeck.bundle import Variant, read_bundle
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.load import load_engine
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine, session_options
+from limbeck.engines.openvino_engine import OpenVinoEngine
 from limbeck.engines.torch_engine import TorchEngine, load_reference
 from limbeck.errors import BundleError, UsageError
 from limbeck.export.openvino import export_openvino
@@ -186,6 +188,20 @@ def test_loading_a_graph_joins_no_sum_with_its_norm(
     kinds = {node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node}
     assert "LayerNormalization" in kinds
     assert "SkipLayerNormalization" not in kinds
+
+
+def test_openvino_keeps_few_kernels(classify_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variant = openvino_variant(classify_bundle, tmp_path)
+    said: dict[object, object] = {}
+    compile_model = ov.Core.compile_model
+
+    def noting(core: ov.Core, path: Path, device: str, properties: dict[object, object]) -> ov.CompiledModel:
+        said.update(properties)
+        return compile_model(core, path, device, properties)
+
+    monkeypatch.setattr(ov.Core, "compile_model", noting)
+    OpenVinoEngine(tmp_path / variant.file, precision="fp32")
+    assert said["CPU_RUNTIME_CACHE_CAPACITY"] == 64
 
 
 def test_bound_arrays_give_the_same_logits(classify_bundle: Path) -> None:

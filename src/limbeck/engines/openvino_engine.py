@@ -19,6 +19,9 @@ from limbeck.measure import usable_cpus
 
 # By itself OpenVINO computes fp32 models in bf16 on CPUs that have it.
 COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
+# What it prepares for a shape it keeps, for 5,000 operators by default: in ten minutes of texts of all lengths memory
+# doubled. Fewer make a first pass over texts no slower, and a second one over the same texts by 7 %.
+_KEPT_KERNELS = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
 
 
 class OpenVinoEngine:
@@ -37,6 +40,7 @@ class OpenVinoEngine:
             properties.inference_num_threads: settings.threads or usable_cpus(),
             properties.num_streams: settings.streams,
             properties.hint.inference_precision: COMPUTES_IN[precision],
+            **_KEPT_KERNELS,
         }
         if cache is not None and _can_write_to(cache):
             said[properties.cache_dir] = str(cache)

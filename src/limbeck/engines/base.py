@@ -40,7 +40,7 @@ def compute_logits(
     Of rows with units those of each unit, as `per_unit` gives them.
     """
     if len(rows) == 1:  # what arranges many would take a tenth of the time of one
-        alone = _answer(run, rows, pad_id, max_tokens, settings)
+        alone = _answer(run, rows, pad_id, max_tokens, settings, most_units(rows))
         on_batch(1)
         return alone
     distinct, answered_by = _distinct(rows)
@@ -103,12 +103,11 @@ def _answer(
     pad_id: int,
     max_tokens: int,
     settings: Settings,
-    width: int | None = None,
+    width: int,
 ) -> NDArray[np.float32]:
     """Logits of a batch, the longest row first; `width` is that of the units, of all batches."""
     length = padded_length(len(batch[0]), limit=max_tokens, round_to=settings.round_to)
-    logits = run(pad(batch, pad_id=pad_id, length=length))
-    return per_unit(logits, batch, most_units(batch) if width is None else width)
+    return per_unit(run(pad(batch, pad_id=pad_id, length=length)), batch, width)
 
 
 def most_units(rows: Sequence[Tokens]) -> int:

@@ -35,6 +35,16 @@ def session_options(settings: Settings = DEFAULT) -> ort.SessionOptions:
     return options
 
 
+def open_session(model: Path | bytes, settings: Settings = DEFAULT) -> ort.InferenceSession:
+    """A session of a file, or of a graph in bytes."""
+    return ort.InferenceSession(
+        model,
+        session_options(settings),
+        providers=[_PROVIDERS[settings.device]],
+        disabled_optimizers=_SLOWER_ON_CPUS if settings.device == "cpu" else [],
+    )
+
+
 class OnnxRuntimeEngine:
     """An ONNX file in a session of its own."""
 
@@ -50,12 +60,7 @@ class OnnxRuntimeEngine:
                 "onnxruntime-gpu in its place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
             )
         try:
-            self._session = ort.InferenceSession(
-                path,
-                session_options(settings),
-                providers=[provider],
-                disabled_optimizers=_SLOWER_ON_CPUS if settings.device == "cpu" else [],
-            )
+            self._session = open_session(path, settings)
         except Exception as error:
             raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
         if provider not in self._session.get_providers():  # it falls back to the CPU without a word

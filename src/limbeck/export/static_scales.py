@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from limbeck.engines.base import Arrays
-from limbeck.engines.onnxruntime_engine import session_options
+from limbeck.engines.onnxruntime_engine import open_session
 from limbeck.engines.settings import DEFAULT, Settings
 
 _LEVELS = 255  # of unsigned int8, zero to largest
@@ -90,7 +89,7 @@ def _ranges(
     scale_and_zero_point = [name for node in dynamic for name in node.output[1:]]
     kinds = cycle((TensorProto.FLOAT, TensorProto.UINT8))
     probe.graph.output.extend(map(helper.make_tensor_value_info, scale_and_zero_point, kinds, repeat([])))
-    session = ort.InferenceSession(probe.SerializeToString(), session_options(settings))
+    session = open_session(probe.SerializeToString(), settings)
     inputs = [tensor.name for tensor in session.get_inputs()]
     found = [session.run(scale_and_zero_point, {name: row[name] for name in inputs}) for row in rows]
     scales, zero_points = np.array(found, np.float32).reshape(len(rows), -1, 2).transpose(2, 0, 1)

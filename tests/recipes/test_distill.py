@@ -23,6 +23,7 @@ from limbeck.distillation.wanted import PRESETS
 from limbeck.engines import Settings, compute_logits
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import DataError, UsageError
+from limbeck.files import sha256_of
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
 from limbeck.text import Tokenizer
@@ -421,6 +422,7 @@ def test_done_already(
         ({"student": "1x24x8", "start": "svd"}, "--start svd: the student has 8 heads, and its teacher 4"),
         ({"temperature": 0.0}, "--temperature 0: expected 0.1 or more"),
         ({"objective": "attention=1", "student": "1x16x2"}, "compares head with head, and the student has 2, its"),
+        ({"start": "svg"}, r"--start svg: did you mean svd\? Expected layers, svd, random, or a base"),
     ],
 )
 def test_arguments_without_meaning(
@@ -428,6 +430,38 @@ def test_arguments_without_meaning(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         distill(classify_bundle, reviews_csv, **arguments)
+
+
+def test_objectives_that_cannot_be_compared_are_refused_before_anything_is_computed(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="patient needs a student as wide as its teacher, 32, and it is 16 wide"):
+        distill(classify_bundle, reviews_csv, student="1x16", objective="soft=1,patient=1")
+    assert "Tokenising" not in capsys.readouterr().err
+
+
+def test_a_student_is_not_written_over_a_teacher(
+    own_bundle: Path, classify_bundle: Path, reviews_csv: Path, tmp_path: Path, distill: Distill
+) -> None:
+    before = sha256_of(own_bundle / "model.safetensors")
+    for arguments in ({"teacher": own_bundle}, {"teacher": classify_bundle, "with_teacher": [str(own_bundle)]}):
+        with pytest.raises(UsageError, match=r"--out .*own: is the teacher's own folder; the student needs another"):
+            distill(data=reviews_csv, out=f"../{tmp_path.name}/own", overwrite=True, **arguments)
+    assert sha256_of(own_bundle / "model.safetensors") == before
+
+
+def test_a_folder_that_another_command_made(
+    own_bundle: Path, classify_bundle: Path, reviews_csv: Path, distill: Distill
+) -> None:
+    with pytest.raises(UsageError, match=r"own exists and was made by limbeck train: choose another --out"):
+        distill(classify_bundle, reviews_csv, out="own")
+
+
+def test_a_student_that_is_no_smaller(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distill(classify_bundle, reviews_csv, student="L2", epochs=1)
+    assert "100 % of its teacher's: it is NO SMALLER" in capsys.readouterr().err
 
 
 def test_rows_of_another_kind(classify_bundle: Path, pair_csv: Path, tmp_path: Path, distill: Distill) -> None:

@@ -17,6 +17,7 @@ from limbeck.distillation import objectives as o
 from limbeck.distillation.basis import Basis
 from limbeck.distillation.kept_states import KeptStates
 from limbeck.distillation.layer_maps import LayerMap
+from limbeck.distillation.shapes import Shape, shape_of
 from limbeck.distillation.states import States, captured
 from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
@@ -76,7 +77,7 @@ class Lesson:
         basis: Basis | None = None,
         teacher_ids: NDArray[np.int64] | None = None,
     ) -> None:
-        check_sizes(teacher, student, task, weights)
+        check_sizes(shape_of(teacher.config), shape_of(student.config), task, weights)
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.task, self.weights, self.hard = task, weights, hard
         self.temperature, self.layer_map, self.answers, self.states = temperature, layer_map, answers, states
@@ -210,9 +211,8 @@ class Lesson:
         return torch.stack(three).mean(dim=0)
 
 
-def check_sizes(teacher: TextModel, student: TextModel, task: AnyTask, weights: Weights) -> None:
-    """Raises `UsageError`, naming all objectives that compare what the two models do not have alike."""
-    here, there = student.config, teacher.config
+def check_sizes(there: Shape, here: Shape, task: AnyTask, weights: Weights) -> None:
+    """Raises `UsageError`, naming all objectives that compare what teacher (`there`) and student have not alike."""
     problems = []
     if here.hidden_size != there.hidden_size:
         vectors = ("soft", "logits") if task.name == "embed" else ()
@@ -223,9 +223,9 @@ def check_sizes(teacher: TextModel, student: TextModel, task: AnyTask, weights: 
         ]
     if "contrastive" in weights and task.name != "embed":
         problems.append(f"contrastive compares vectors, and {task.name} answers with none")
-    if kept_heads(here) != kept_heads(there):
+    if here.heads != there.heads:
         problems += [
-            f"{name} compares head with head, and the student has {kept_heads(here)}, its teacher {kept_heads(there)}"
+            f"{name} compares head with head, and the student has {here.heads}, its teacher {there.heads}"
             for name in _EQUAL_HEADS
             if name in weights
         ]

@@ -103,6 +103,11 @@ class TextModel(nn.Module):
         return ("input_ids", "attention_mask")
 
     @property
+    def parameter_count(self) -> int:
+        """How many parameters the Hugging Face model has."""
+        return sum(p.numel() for p in self.inner.parameters())
+
+    @property
     def encoder(self) -> Any:
         """The encoder without its head."""
         if self.pooling in _WHOLE:

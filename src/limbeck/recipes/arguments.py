@@ -56,6 +56,7 @@ RANGES = {
     "layer_decay": Range(0, 1, above=True),
     "ema": Range(0, 0.99999),
     "temperature": Range(0.1, 100),
+    "target_speedup": Range(1, above=True),
     "train_last": Range(0),
     "budget_tokens": Range(8),
     "checkpoint_seconds": Range(0),

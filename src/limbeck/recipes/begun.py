@@ -30,13 +30,15 @@ class Begun:
     @property
     def parameters(self) -> int:
         """How many the student's Hugging Face model has."""
-        return sum(p.numel() for p in self.made.model.inner.parameters())
+        return self.made.model.parameter_count
 
 
 def begin(course: Course, asked: Asked, both: Both) -> Begun:
     """Make the student and judge the teachers; says what comes of it."""
     processes, read, master, task = join(), both.theirs, course.master, course.task
-    pruning = processes.on_first(lambda: chosen_pruning(course.student, master, task, read.prepared, read.pad_id))
+    pruning = processes.on_first(
+        lambda: chosen_pruning(course.student, master, task, course.weights, read.prepared, read.pad_id)
+    )
     with stage("The teacher"):
         made = begun_student(asked, master, task, read, pruning=pruning, dropout=course.dropout)
         if pruning is None and not made.started_from:
@@ -47,6 +49,6 @@ def begin(course: Course, asked: Asked, both: Both) -> Begun:
         freeze(made.model, embeddings=course.freeze_embeddings)
         judged = processes.on_first(lambda: judge_teachers(course.teachers, task, read))
         notes(teacher_lines(course.teachers, judged, task.metric, course.weights))
-        notes(student_lines(made, course.weights, course.layer_map))
+        notes(student_lines(made, master, course.weights, course.layer_map))
         notes(vocabulary.lines() if vocabulary else ())
     return Begun(made, judged, vocabulary, pruning, pruned)

@@ -12,6 +12,8 @@ import torch
 from limbeck.bundle import Bundle
 from limbeck.console import notes, stage
 from limbeck.data import Columns
+from limbeck.distillation.lesson import check_sizes
+from limbeck.distillation.shapes import shape_of
 from limbeck.distillation.wanted import parse_objective
 from limbeck.measure import usable_cpus
 from limbeck.nn.model import load_model
@@ -23,9 +25,9 @@ from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_gener
 from limbeck.recipes.layers_first import in_two
 from limbeck.recipes.lessons import layer_map_of, teach
 from limbeck.recipes.pruned import check_alone, named_student
-from limbeck.recipes.student import asked_student
+from limbeck.recipes.student import asked_student, check_start_name
 from limbeck.recipes.taught import student_task
-from limbeck.recipes.teachers import open_teachers
+from limbeck.recipes.teachers import check_apart, open_teachers
 from limbeck.recipes.teaching_record import taught_by
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker
@@ -191,6 +193,8 @@ def distill(
     check_tracker(track)
     out, teacher = Path(out), str(teacher)
     unlabelled, with_teacher = list(map(str, unlabelled)), list(map(str, with_teacher))
+    check_apart(out, (teacher, *with_teacher))
+    check_start_name(start)
     student = named_student(student, target_speedup)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
@@ -206,7 +210,7 @@ def distill(
         rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, weights, skipped))
         notes(rows.notes)
     mark = rows.mark(arguments, teachers)
-    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
+    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="distill"))) is not None:
         return done
 
     # The default counts cores and cannot see a container's quota.
@@ -245,6 +249,7 @@ def distill(
             )
         torch.manual_seed(seed)
     asked = asked_student(beginning, student, bundle, master, task, dropout)
+    check_sizes(shape_of(master.config), asked.shape, task, weights)
     course = Course(
         teachers=(replace(teachers[0], model=master), *teachers[1:]),
         master=master,

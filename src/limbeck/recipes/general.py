@@ -177,7 +177,7 @@ def _record(
         versions=installed_versions(),
         model={
             "type": model.config.model_type,
-            "parameters": sum(p.numel() for p in model.inner.parameters()),
+            "parameters": model.parameter_count,
             "vocabulary_size": model.config.vocab_size,
         },
         text={

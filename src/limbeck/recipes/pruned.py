@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from limbeck.bundle import Model
 from limbeck.console import notes, stage
+from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.pruning import (
     IMPORTANCE_ROWS,
     Kept,
@@ -19,6 +20,7 @@ from limbeck.distillation.pruning import (
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import Sizes, parse_speedup, sizes_for
 from limbeck.distillation.students import Student
+from limbeck.distillation.wanted import Weights
 from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config
@@ -103,19 +105,23 @@ def check_student_of_base(student: str, base: str) -> None:
 
 
 def chosen_pruning(
-    student: str | None, master: TextModel, task: AnyTask, prepared: Prepared, pad_id: int
+    student: str | None, master: TextModel, task: AnyTask, weights: Weights, prepared: Prepared, pad_id: int
 ) -> Pruning | None:
-    """What to keep of the teacher, by the dev rows; None for a student that is not to be pruned."""
+    """What to keep of the teacher, by the dev rows; None for a student that is not to be pruned.
+
+    Raises `UsageError` for objectives with `weights` that compare heads one by one, where some are removed.
+    """
     speedup = None if student is None else parse_speedup(student)
     if speedup is None:
         return None
     tokens = min(prepared.lengths.median, prepared.max_tokens)
-    sizes = sizes_for(master, speedup, tokens)
+    shape, sizes = shape_of(master.config), sizes_for(master, speedup, tokens)
+    check_sizes(shape, replace(shape, heads=sizes.heads), task, weights)
     with stage(f"Weighing heads and units on {min(prepared.dev.examples, IMPORTANCE_ROWS):,} dev rows"):
         master.to(join().device)
         weighed = importance(master, task, prepared.dev, pad_id=pad_id)
     kept = most_important(weighed, heads=sizes.heads, units=sizes.units, same_heads=same_heads_needed(master))
-    return Pruning(speedup, tokens, shape_of(master.config), sizes, kept)
+    return Pruning(speedup, tokens, shape, sizes, kept)
 
 
 def timed_record(

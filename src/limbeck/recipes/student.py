@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import cast, get_args
 
@@ -55,6 +56,17 @@ def asked_student(
     return Asked(shape, chosen)
 
 
+def check_start_name(start: str | None) -> None:
+    """Raises `UsageError` for a start that is no base, but nearly the name of another start."""
+    if start is None or start in get_args(Start) or Path(start).exists():
+        return
+    if meant := get_close_matches(start, get_args(Start), n=1):
+        raise UsageError(
+            f"--start {start}: did you mean {meant[0]}? Expected {', '.join(get_args(Start))}, or a base: a hub id, a "
+            "folder, or package:NAME/path"
+        )
+
+
 def begun_student(
     asked: Asked, master: TextModel, task: AnyTask, read: Read, *, pruning: Pruning | None, dropout: float
 ) -> Student:
@@ -80,12 +92,19 @@ def begun_student(
     )
 
 
-def student_lines(made: Student, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
-    """The student, its objective and its layer map."""
+def student_lines(made: Student, master: TextModel, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
+    """The student, how large it is beside its teacher, its objective and its layer map."""
     yield f"the student: {made.shape}, started from {_begun(made)}"
+    yield _size_line(made.model, master)
     yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     if layer_map:
         yield from layer_map_lines(layer_map, student_layers=made.shape.layers)
+
+
+def _size_line(student: TextModel, teacher: TextModel) -> str:
+    ours, theirs = student.parameter_count, teacher.parameter_count
+    share = f"{ours / 1e6:.1f} M parameters, {100 * ours / theirs:.0f} % of its teacher's"
+    return share if ours < theirs else f"{share}: it is NO SMALLER"
 
 
 def _begun(made: Student) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,12 @@ def open_teachers(teacher: str, others: Sequence[str], variant: str | None, weig
         if problems := list(_differences(bundle, found[-1].bundle)):
             raise UsageError(f"--with-teacher {other}: {'; '.join(problems)}")
     return tuple(found)
+
+
+def check_apart(out: Path, teachers: Sequence[str]) -> None:
+    """Raises `UsageError` where the student would be written over one of its teachers."""
+    if any(out.resolve() == Path(teacher).resolve() for teacher in teachers):
+        raise UsageError(f"--out {out}: is the teacher's own folder; the student needs another")
 
 
 def _differences(first: Bundle, other: Bundle) -> Iterator[str]:

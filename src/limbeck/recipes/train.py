@@ -242,7 +242,7 @@ def train(
         splits = processes.on_first(lambda: load_splits(data, columns, task=task, skipped=skipped))
         notes(splits.notes)
     mark = fingerprint({**arguments, "data": None}, splits.sha256)  # the rows count, not where they lie
-    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite))) is not None:
+    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="train"))) is not None:
         return done
 
     # The default counts cores and cannot see a container's quota.
@@ -321,7 +321,7 @@ def train(
         longest_input=limit,
         pad_id=pad_id,
         pair=splits.train.pairs is not None and new_task.name != "embed",
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.parameter_count,
     )
     made_from = source_of(data, columns, splits, skip_bad_rows)
     made_with = {**arguments, "fingerprint": mark}

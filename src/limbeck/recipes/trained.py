@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from limbeck import __version__
 from limbeck.bundle import (
@@ -33,8 +33,13 @@ from limbeck.training.loop import Plan
 from limbeck.training.prepare import Prepared, label_counts
 
 
-def already_trained(out: Path, arguments: dict[str, Any], mark: str, overwrite: bool) -> Bundle | None:
-    """The bundle at `out` if these very arguments and rows made it; clears the place with `overwrite`."""
+def already_trained(
+    out: Path, arguments: dict[str, Any], mark: str, overwrite: bool, *, by: Literal["train", "distill"]
+) -> Bundle | None:
+    """The bundle at `out` if this recipe made it of these very arguments and rows; clears the place with `overwrite`.
+
+    Raises `UsageError` for anything else there.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if overwrite:
@@ -42,12 +47,18 @@ def already_trained(out: Path, arguments: dict[str, Any], mark: str, overwrite: 
             raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
         return None
     try:
-        before = made_with(read_manifest(out))
+        manifest = read_manifest(out)
+        before = made_with(manifest)
     except (BundleError, KeyError):
         raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
     if before["fingerprint"] == mark:
         say(f"  {out} was trained with these arguments on these rows already; nothing to do")
         return read_bundle(out)
+    if by not in manifest.arguments:
+        raise UsageError(
+            f"{out} exists and was made by limbeck {'train' if by == 'distill' else 'distill'}: choose another --out, "
+            "or replace it with --overwrite"
+        )
     raise made_otherwise(out, before, arguments, "rows")
 
 

@@ -20,7 +20,7 @@ TAIL = """
 | 0 | done |
 | 1 | a measured check did not hold: no variant within `--max-drop`, or a certificate contradicted by `verify` |
 | 2 | bad input or usage: one message on standard error |
-| 130 | interrupted |
+| 130 | interrupted, by Ctrl-C or SIGTERM |
 
 Progress and remarks go to standard error, results to standard output.
 """

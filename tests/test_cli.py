@@ -203,6 +203,22 @@ def test_an_interruption_is_one_line_and_130(
         assert ran.err.count("\n") == 1
 
 
+def test_a_container_that_is_stopped_leaves_nothing_half_written(classify_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "many.csv").write_text("text\n" + "a fine film\n" * 400_000)
+    line = [sys.executable, "-m", "limbeck", "predict", classify_bundle, "--input", tmp_path / "many.csv"]
+    with subprocess.Popen([*line, "--output", out / "answers.jsonl"], stderr=subprocess.PIPE, text=True) as process:
+        while not list(out.iterdir()):  # it has begun to write
+            assert process.poll() is None
+        process.terminate()
+        assert process.stderr
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "limbeck: interrupted; nothing half-written is left" in said
+    assert list(out.iterdir()) == []
+
+
 def test_a_reader_that_stops_listening_is_no_error(classify_bundle: Path) -> None:
     script = "import sys; from limbeck.cli import main; main()"
     line = [sys.executable, "-c", script, "predict", str(classify_bundle)]

@@ -32,6 +32,7 @@ RANKS = {
     "tuning": 3,
     "proving": 3,
     "console": 4,
+    "tables": 4,
     "training": 4,
     "distillation": 4,
     "augmentation": 4,
@@ -59,7 +60,7 @@ ASIDE_OF_MODULES = {"engines.torch_engine": {"nn"}}
 # Production: neither these nor anything that they import, at module level, may bring in what trains.
 BELOW_THE_TORCH_LINE = (
     *("errors", "files", "console", "bases", "tasks", "text", "data", "measure", "bundle", "engines"),
-    *("predictor", "proving", "tuning"),
+    *("predictor", "proving", "tuning", "tables"),
     *("recipes.bases", "recipes.predict", "recipes.tune", "show", "cli"),
 )
 ABOVE_IT_ALL_THE_SAME = {"engines.torch_engine"}

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SECONDS_A_LINE = 60.0  # of progress, in a log
+
 _silenced = False
 
 
@@ -45,7 +47,12 @@ def stage(name: str) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar; call what it yields with the count done so far and a short remark."""
+    """A progress bar, or where there is no terminal a line a minute; call what it yields with the count done so far
+    and a short remark.
+    """
+    if not sys.stderr.isatty():
+        yield _line_a_minute(what, total)
+        return
     # What shows no bar starts faster without it.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,6 +67,27 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], 
     with Progress(*columns, console=Console(stderr=True, quiet=_silenced), transient=True) as progress:
         task = progress.add_task(what, total=total, remark="")
         yield lambda done, remark: progress.update(task, completed=done, remark=remark)
+
+
+def _line_a_minute(what: str, total: int | None) -> Callable[[int, str], None]:
+    start = said = time.monotonic()
+    first: int | None = None
+
+    def update(done: int, remark: str) -> None:
+        nonlocal said, first
+        now = time.monotonic()
+        first = done if first is None else first  # what was resumed was not done now
+        if now - said < SECONDS_A_LINE:
+            return
+        said = now
+        of, left = "", ""
+        if total:
+            of = f" of {total:,}"
+            if done > first:
+                left = f", {duration((total - done) * (now - start) / (done - first))} left"
+        say(f"  {what} {done:,}{of}: {remark}{left}")
+
+    return update
 
 
 def duration(seconds: float) -> str:

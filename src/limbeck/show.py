@@ -16,6 +16,7 @@ from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.pretrained import PretrainedEncoder
 from limbeck.recipes.tune import Tuning
 from limbeck.recipes.verify import Verification
+from limbeck.tables import print_table
 from limbeck.tasks import NUMERIC
 
 LEGEND = (
@@ -111,12 +112,9 @@ def _show_verification(found: Verification) -> None:
 
 
 def _show_bases(found: Bases) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("--base", "parameters", "layers", "width", "heads", "language", "vocabulary", "in TensorFlow Hub")
-    for base in found.rows:
-        table.add_row(
+    head = ("--base", "parameters", "layers", "width", "heads", "language", "vocabulary", "in TensorFlow Hub")
+    rows = [
+        (
             base.hub_id or "(none known)",
             f"{base.parameters / 1e6:.1f} M" if base.parameters else "?",
             str(base.layers),
@@ -126,32 +124,30 @@ def _show_bases(found: Bases) -> None:
             f"{base.vocabulary:,} {'cased' if base.cased else 'uncased'}",
             base.tf_hub or "",
         )
-    Console(width=None if sys.stdout.isatty() else 190).print(table)
+        for base in found.rows
+    ]
+    print_table(head, rows)
 
 
 def _show_benchmark(found: Benchmark) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     parts = ("tokenising", "computing", "padding", "decoding", "waiting")
-    table = Table("variant", "way", "texts", "rows/s", "tokens/s", *parts, "p50 ms", "p99 ms", "same")
-    for t in found.timings:
-        if t.rows == found.rows:
-            table.add_row(
-                f"{t.variant} *" if t.variant == found.chosen else t.variant,
-                t.way,
-                f"{t.rows:,}",
-                f"{t.rows_per_second:.1f}",
-                f"{t.tokens_per_second:,.0f}" if t.tokens_per_second else "",
-                *(f"{getattr(t.shares, part):.0%}" if t.shares else "" for part in parts),
-                *("" if ms is None else f"{ms:.1f}" for ms in (t.p50_ms, t.p99_ms)),
-                "" if t.same_answers is None else f"{t.same_answers:.1%}",
-            )
-    wide = Console(width=None if sys.stdout.isatty() else 170)
-    wide.print(table)
-    programs = Table("variant", "one text, from nothing", "memory", "all texts", "memory", "of the matrix peak")
-    for p in found.programs:
-        programs.add_row(
+    rows = [
+        (
+            f"{t.variant} *" if t.variant == found.chosen else t.variant,
+            t.way,
+            f"{t.rows:,}",
+            f"{t.rows_per_second:.1f}",
+            f"{t.tokens_per_second:,.0f}" if t.tokens_per_second else "",
+            *(f"{getattr(t.shares, part):.0%}" if t.shares else "" for part in parts),
+            *("" if ms is None else f"{ms:.1f}" for ms in (t.p50_ms, t.p99_ms)),
+            "" if t.same_answers is None else f"{t.same_answers:.1%}",
+        )
+        for t in found.timings
+        if t.rows == found.rows
+    ]
+    print_table(("variant", "way", "texts", "rows/s", "tokens/s", *parts, "p50 ms", "p99 ms", "same"), rows)
+    programs = [
+        (
             p.variant,
             f"{p.one_seconds:.2f} s",
             megabytes(p.one_peak_bytes),
@@ -159,7 +155,9 @@ def _show_benchmark(found: Benchmark) -> None:
             megabytes(p.all_peak_bytes),
             f"{found.share_of_peak[p.variant]:.0%}" if p.variant in found.share_of_peak else "",
         )
-    wide.print(programs)
+        for p in found.programs
+    ]
+    print_table(("variant", "one text, from nothing", "memory", "all texts", "memory", "of the matrix peak"), programs)
     sys.stdout.write("* chosen\n" + "".join(f"- {line}\n" for line in found.advice))
     if found.page:
         sys.stdout.write(f"page: {found.page}\n")
@@ -198,17 +196,11 @@ def _show_tuning(found: Tuning) -> None:
 
 
 def _table(certificates: list[tuple[Certificate, str]], task: str, *, chosen: str | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    metric = certificates[0][0].metric
-    table = Table(
-        "variant", metric, "drop, points [95 %]", "changed", "logits ±", "batch ±", "rows/s", "ms alone", "size", ""
-    )
-    for c, verdict in certificates:
-        name = f"{c.variant} *" if c.variant == chosen and verdict == "holds" else c.variant
-        table.add_row(
-            name + (f"\n({'; '.join(c.remedies)})" if c.remedies else ""),
+    figures = ("drop, points [95 %]", "changed", "logits ±", "batch ±", "rows/s", "ms alone", "size")
+    rows = [
+        (
+            (f"{c.variant} *" if c.variant == chosen and verdict == "holds" else c.variant)
+            + (f"\n({'; '.join(c.remedies)})" if c.remedies else ""),
             f"{c.value:.4f}",
             f"{c.drop_points:+.2f} [{c.drop_low_points:+.2f}, {c.drop_high_points:+.2f}]",
             "–" if task in NUMERIC else f"{c.changed:,} of {c.rows:,}",
@@ -219,7 +211,9 @@ def _table(certificates: list[tuple[Certificate, str]], task: str, *, chosen: st
             megabytes(c.size_bytes),
             verdict,
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        for c, verdict in certificates
+    ]
+    print_table(("variant", certificates[0][0].metric, *figures, ""), rows)
     if chosen:
         sys.stdout.write("* chosen\n")
     sys.stdout.write(LEGEND)

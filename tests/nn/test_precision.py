@@ -22,7 +22,7 @@ class Clock:
 
 def measured(fp32: list[float], bf16: list[float]) -> PrecisionChoice:
     clock = Clock(fp32, bf16)
-    choice = measure_precision(clock.step, repeats=len(fp32) - 1, clock=clock)
+    choice = measure_precision(clock.step, repeats=max(1, len(fp32) - 1), clock=clock)
     assert clock.left == {"fp32": [], "bf16": []}
     return choice
 
@@ -41,6 +41,11 @@ def test_the_first_step_only_warms_up_and_one_slow_step_decides_nothing() -> Non
     assert choice.precision == "fp32"
     assert (choice.fp32_ms, choice.bf16_ms) == pytest.approx((10.0, 20.0))
     assert measured([5.0, 10, 10, 900], [5.0, 10, 10, 1]).precision == "fp32"
+
+
+def test_what_is_hopeless_is_not_measured_again() -> None:
+    choice = measured([600.0], [15000.0])
+    assert (choice.precision, choice.fp32_ms, choice.bf16_ms) == ("fp32", pytest.approx(600.0), pytest.approx(15000.0))
 
 
 def test_the_random_state_is_left_as_it_was() -> None:

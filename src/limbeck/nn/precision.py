@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 
 Precision = Literal["fp32", "bf16"]
+HOPELESS = 8  # so many times as slow, bf16 will not be found faster
 MIN_GAIN = 1.1  # below this bf16 is not worth its rounding
 
 
@@ -36,16 +37,18 @@ def measure_precision(
 ) -> PrecisionChoice:
     """Time `step` (forward and backward) in both precisions in turn and choose by the medians.
 
-    The random state is restored, so that the choice itself leaves no trace in the run.
+    Where bf16 takes several times as long at once, as without instructions for it, a step of each is enough. The
+    random state is restored, so that the choice itself leaves no trace in the run.
     """
     precisions: tuple[Precision, Precision] = ("fp32", "bf16")
     times: dict[Precision, list[float]] = {p: [] for p in precisions}
     with torch.random.fork_rng():
-        for repeat in range(repeats + 1):
+        for _ in range(repeats + 1):
             for precision in precisions:
                 start = clock()
                 step(precision)
-                if repeat:  # the first of each warms up
-                    times[precision].append(1000 * (clock() - start))
-    fp32, bf16 = median(times["fp32"]), median(times["bf16"])
+                times[precision].append(1000 * (clock() - start))
+            if times["bf16"][-1] > HOPELESS * times["fp32"][-1]:
+                break
+    fp32, bf16 = (median(times[p][1:] or times[p]) for p in precisions)  # the first of each warms up
     return PrecisionChoice("bf16" if fp32 > MIN_GAIN * bf16 else "fp32", fp32, bf16)

@@ -64,7 +64,7 @@ bench-objectives: $(VENV)/installed
 bench-students: $(VENV)/installed
 	$(BIN)/python benchmarks/students.py build/students L3 3 $(TEACHER) $(DATA)
 
-# BUNDLE: compressed with --engine openvino. CTranslate2 is timed where it is installed.
+# BUNDLE: compressed with --engine openvino --keep-all. CTranslate2 is timed where it is installed.
 bench-engines: $(VENV)/installed
 	$(BIN)/python benchmarks/engines.py $(BUNDLE) $(DATA)
 

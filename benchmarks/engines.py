@@ -3,7 +3,7 @@
     python benchmarks/engines.py BUNDLE DATA [ROWS] [MAX_TOKENS] [TURNS]
 
 Same weights, same texts in the same order, one process, all CPUs that it may use. BUNDLE was compressed with
-`--engine openvino`. The others, each where it is installed:
+`--engine openvino --keep-all`. The others, each where it is installed:
 
 - `transformers.pipeline` in fp32, in batches of 32 and one text at a time;
 - ONNX Runtime int8 of the same model (its own optimizer and its dynamic quantisation, as optimum does it) in batches
@@ -52,6 +52,8 @@ from limbeck.text import Tokens, pad
 
 BATCH, CTRANSLATE2_TOKENS, CALIBRATION_ROWS = 32, 4096, 300
 WARM_TEXTS, SINGLE_TURNS, SINGLE_TOKENS, SINGLE_RUNS, WARM_RUNS = 64, 3, 20, 100, 20
+
+SINGLE_VARIANTS = ("onnx-int8", "openvino-int8")
 
 Program = Callable[[list[str]], Any]  # gives a label for each text
 
@@ -209,7 +211,7 @@ def single_ms(bundle: str, folder: Path) -> dict[str, float]:
     """Milliseconds of one text of 20 tokens from text to label, the median."""
     text = "a film " * ((SINGLE_TOKENS - 2) // 2)
     ways: dict[str, Callable[[], Any]] = {}
-    for variant in ("onnx-int8", "openvino-int8"):
+    for variant in SINGLE_VARIANTS:
         predictor = limbeck.load(bundle, variant=variant)
         ways[f"limbeck {variant}"] = lambda predictor=predictor: predictor.predict([text])  # type: ignore[misc]
     tokenizer = Tokenizer.from_file(str(Path(bundle) / "tokenizer.json"))
@@ -243,6 +245,8 @@ def _in_a_row(way: Callable[[], Any]) -> list[float]:
 
 def main(bundle: str, data: str, rows: str = "5000", max_tokens: str | None = None, turns: str = "3") -> None:
     """Time all programs and print rows a second, how many times as fast limbeck is, and agreement with it."""
+    for variant in SINGLE_VARIANTS:
+        read_bundle(bundle).variant(variant)  # what is missing is said before anything is timed
     texts, _ = texts_and_labels(Path(data), int(rows))
     limit = int(max_tokens) if max_tokens else None
     with tempfile.TemporaryDirectory() as folder:

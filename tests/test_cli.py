@@ -110,6 +110,7 @@ def test_predict_prints_one_document(classify_bundle: Path, command: Command) ->
         "windowed_rows": 0,
         "skipped_rows": 0,
         "variant": "onnx-fp32",
+        "tuned": False,
         "output": "standard output",
     }
 

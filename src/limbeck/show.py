@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
 import msgspec
@@ -14,11 +16,18 @@ from limbeck.measure.benchmark import Benchmark
 from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
 from limbeck.recipes.pretrained import PretrainedEncoder
-from limbeck.recipes.tune import Tuning
+from limbeck.recipes.tune import Race, Tuning
 from limbeck.recipes.verify import Verification
 from limbeck.tables import print_table
 from limbeck.tasks import NUMERIC
 
+RACES = {
+    "threads": "single texts: threads",
+    "streams": "many texts: batches at once",
+    "budget_tokens": "tokens a batch",
+    "round_to": "lengths padded to a multiple of",
+    "batch_cost": "tokens padded rather than a batch more",
+}
 LEGEND = (
     "drop: lost against fp32 PyTorch on the same rows, in points (hundredths) with its 95 % interval; changed: other "
     "answers;\nlogits ±: largest difference from fp32; batch ±: from the text alone, in batches with others\n"
@@ -76,10 +85,11 @@ def _show_predicted(done: Predicted) -> None:
     rate = done.rows / done.seconds if done.seconds else 0.0
     cut = f", {done.truncated_rows:,} cut" if done.truncated_rows else ""
     windows = f", {done.windowed_rows:,} read in windows" if done.windowed_rows else ""
+    tuned = ", tuned" if done.tuned else ""
     skipped = f", left out as bad: {done.skipped_rows:,}" if done.skipped_rows else ""
     if done.rows > 20 or cut or windows or skipped or done.output != STANDARD_OUTPUT:
         say(
-            f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant})"
+            f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant}{tuned})"
             f"{cut}{windows}{skipped} → {done.output}"
         )
 
@@ -164,35 +174,29 @@ def _show_benchmark(found: Benchmark) -> None:
 
 
 def _show_tuning(found: Tuning) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    of_batches = ("streams", "tokens a batch", "lengths, multiple of", "cost of a batch")
-    table = Table("", "threads", *of_batches, "spinning", "rows/s", "")
-    for name, trials, best in (
-        ("one by one", found.singles, found.latency),
-        ("in batches", found.batches, found.throughput),
-    ):
-        last = max(i for i, trial in enumerate(trials) if trial.settings == best)
-        for i, trial in enumerate(trials):
-            s, batches = trial.settings, trials is found.batches
-            table.add_row(
-                name,
-                str(s.threads),
-                str(s.streams) if batches else "–",
-                f"{s.budget_tokens:,}" if batches else "–",
-                str(s.round_to) if batches else "–",
-                str(s.batch_cost) if batches else "–",
-                "yes" if s.spinning else "no",
-                f"{trial.rows_per_second:.0f}",
-                "kept" if i == last else "",
-            )
-            name = ""
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    rows = [row for race in (found.singles, *found.batches) for row in _race_rows(race)]
+    print_table(("what varies", "", "rows/s", ""), rows)
+    of_batches = prod(race.gain for race in found.batches)
     sys.stdout.write(
-        f"{found.variant} on {found.machine.cpu}, {found.machine.cpus:g} CPUs, in {duration(found.seconds)}\n"
+        f"{found.variant} on {found.machine.cpu}, {found.machine.cpus:g} CPUs, in {duration(found.seconds)}: single "
+        f"texts {_gain(found.singles.gain)}, many {_gain(of_batches)}\n"
         f"predict uses this from now on: {found.file}\n"
     )
+
+
+def _race_rows(race: Race) -> Iterator[tuple[str, str, str, str]]:
+    """What varied, and each value with its rate; the first is what counted before."""
+    name = RACES[race.varied]
+    for i, trial in enumerate(race.trials):
+        value = f"{getattr(trial.settings, race.varied):,}"
+        asleep = "" if trial.settings.spinning else ", waiting asleep"
+        marks = (("before", i == 0), ("kept", trial.settings == race.kept))
+        yield name, f"{value}{asleep}", f"{trial.rows_per_second:.0f}", ", ".join(m for m, holds in marks if holds)
+        name = ""
+
+
+def _gain(times: float) -> str:
+    return f"{times:.2f} times as fast as by default" if times > 1 else "as fast as by default"
 
 
 def _table(certificates: list[tuple[Certificate, str]], task: str, *, chosen: str | None) -> None:

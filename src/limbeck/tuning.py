@@ -41,6 +41,11 @@ def keep_tuned(bundle: Bundle, variant: Variant, tuned: Tuned) -> Path:
     return path
 
 
+def is_tuned(bundle: Bundle, variant: Variant) -> bool:
+    """Whether settings of a variant were kept on this machine."""
+    return tuned_file(bundle, variant).exists()
+
+
 def settings_for(
     bundle: Bundle, variant: Variant, objective: Objective, threads: int | None, device: Device = "cpu"
 ) -> Settings:

@@ -45,9 +45,10 @@ def rated(monkeypatch: pytest.MonkeyPatch, rate: Callable[[Settings], float]) ->
 def test_what_was_tuned_is_what_predict_uses(classify_bundle: Path) -> None:
     found = tune(classify_bundle, threads=2)
     assert found.variant == read_bundle(classify_bundle).manifest.chosen
-    assert {t.settings.threads for t in found.singles} == {1, 2}
-    assert {t.settings.streams for t in found.batches} == {1, 2}
-    assert min(t.rows_per_second for t in (*found.singles, *found.batches)) > 0
+    assert {t.settings.threads for t in found.singles.trials} == {1, 2}
+    assert [race.varied for race in found.batches] == ["streams", "budget_tokens", "round_to", "batch_cost"]
+    assert {t.settings.streams for t in found.batches[0].trials} == {1, 2}
+    assert min(t.rows_per_second for race in (found.singles, *found.batches) for t in race.trials) > 0
     assert limbeck.load(classify_bundle).settings == found.latency
     assert limbeck.load(classify_bundle, objective="throughput").settings == found.throughput
     assert Path(found.file).is_file()
@@ -61,6 +62,7 @@ def test_the_fastest_of_each_step_is_kept(classify_bundle: Path, monkeypatch: py
     monkeypatch.setattr(module, "SECONDS_A_TURN", 0.0)
     found = tune(classify_bundle, threads=2)
     assert found.latency == Settings(threads=2, spinning=False)
+    assert found.singles.gain == pytest.approx(167 / 117)
     assert found.throughput == Settings(threads=2, streams=2, budget_tokens=2048)
 
 
@@ -69,14 +71,15 @@ def test_what_is_hardly_faster_is_left_alone(classify_bundle: Path, monkeypatch:
     monkeypatch.setattr(module, "SECONDS_A_TURN", 0.0)
     found = tune(classify_bundle, threads=4)
     assert found.latency == found.throughput == Settings(threads=4)
+    assert {race.gain for race in (found.singles, *found.batches)} == {1.0}
 
 
 @pytest.mark.usefixtures("quick")
 def test_one_cpu_is_one_thread(classify_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "usable_cpus", lambda: 1)
     found = tune(classify_bundle)
-    assert {t.settings.threads for t in (*found.singles, *found.batches)} == {1}
-    assert {t.settings.streams for t in found.batches} == {1}
+    tried = [t.settings for race in (found.singles, *found.batches) for t in race.trials]
+    assert {(s.threads, s.streams) for s in tried} == {(1, 1)}
 
 
 def test_answers_do_not_hang_on_it(classify_bundle: Path) -> None:
@@ -123,8 +126,9 @@ def test_what_cannot_be_read_is_as_never_tuned(classify_bundle: Path, text: str)
 def test_the_command(classify_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tune", str(classify_bundle), "--threads", "2", "--variant", "onnx-fp32"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.count("kept") == 2
+    assert printed.out.count("before") == printed.out.count("kept") == 5
     assert "onnx-fp32 on " in printed.out
+    assert "as fast as by default, many" in printed.out
     assert "predict uses this from now on: " in printed.out
     assert "Timing onnx-fp32 on batches" in printed.err
     assert run(["tune", str(classify_bundle), "--threads", "0"]) == 2

@@ -145,9 +145,8 @@ def _timings(bundle: Bundle, variant: Variant, texts: Sequence[Text], threads: i
     counts = [*(10**n for n in range(1, 9) if 2 * 10**n < len(texts)), len(texts)]
     slowest: dict[str, float] = {}
     for count in counts:
-        sizes = {"single": 1, f"batch {BATCH}": BATCH, "full": count, "auto": 0}
-        if count == counts[-1]:
-            sizes |= {f"batch {size}": size for size in OTHER_BATCHES}
+        batches = (BATCH, *OTHER_BATCHES) if count == counts[-1] else (BATCH,)
+        sizes = {"single": 1, "full": count, "auto": 0, **{f"batch {n}": n for n in batches if n < count}}
         for way, size in sizes.items():
             too_large = way == "full" and count * longest > MOST_TOKENS_AT_ONCE
             if too_large or slowest.get(way, 0.0) * count > LONGEST_SECONDS:

@@ -8,7 +8,7 @@ from limbeck.measure import usable_cpus
 from limbeck.measure.benchmark import Timing
 from limbeck.predictor import Predictor
 from limbeck.text import Tokens
-from limbeck.tuning import tuned_file
+from limbeck.tuning import is_tuned
 
 MUCH, FEW = 0.10, 0.01  # shares that are worth a word
 FASTER = 1.1  # what is worth a change
@@ -21,10 +21,12 @@ def advice(timings: Sequence[Timing], predictor: Predictor, tokens: Sequence[Tok
     full = {(t.variant, t.way): t for t in timings if t.rows == most}
     auto = full.get((chosen, "auto"))
     found = _threads(predictor.settings.threads)
-    if auto is not None:
+    if auto is None:
+        found.append(f"{chosen}, with which predict answers, was not timed: name it with --variant too.")
+    else:
         found += [*_of_variants(full, auto, chosen), *_of_batches(full, auto, chosen), *_of_shares(auto)]
     found += _of_texts(tokens, predictor.model.max_tokens)
-    if not tuned_file(predictor.bundle, predictor.variant).exists():
+    if not is_tuned(predictor.bundle, predictor.variant):
         found.append("`limbeck tune` was not run here: it finds threads, streams and batches for this machine.")
     return found
 
@@ -64,12 +66,11 @@ def _of_variants(full: dict[tuple[str, str], Timing], auto: Timing, chosen: str)
 def _of_batches(full: dict[tuple[str, str], Timing], auto: Timing, chosen: str) -> list[str]:
     found = []
     batch = full.get((chosen, "batch 32"))
-    if batch and batch.padding and batch.padding >= MUCH:
-        times = auto.rows_per_second / batch.rows_per_second
-        gain = f": {times:.1f} times as fast" if times >= FASTER else ""
+    times = auto.rows_per_second / batch.rows_per_second if batch else 0.0
+    if batch and batch.padding and batch.padding >= MUCH and times >= FASTER:
         found.append(
             f"In batches of 32 in file order padding is {batch.padding:.0%} of what is computed; by length, as predict "
-            f"has them, {auto.padding or 0:.1%}{gain}."
+            f"has them, {auto.padding or 0:.1%}: {times:.1f} times as fast."
         )
     single = full.get((chosen, "single"))
     if single and auto.rows_per_second > FASTER * single.rows_per_second:

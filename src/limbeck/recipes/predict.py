@@ -23,7 +23,7 @@ from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
-from limbeck.tuning import Objective
+from limbeck.tuning import Objective, is_tuned
 
 CHUNK_CHARACTERS = 8_000_000
 STANDARD_OUTPUT = "standard output"
@@ -33,7 +33,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a prediction run did. `truncated_rows` texts were longer than the model reads and were cut."""
+    """What a prediction run did. `truncated_rows` texts were longer than the model reads and were cut.
+
+    `tuned` says whether it ran as `limbeck tune` found best here.
+    """
 
     rows: int
     truncated_rows: int
@@ -41,6 +44,7 @@ class Predicted:
     skipped_rows: int
     seconds: float
     variant: str
+    tuned: bool
     output: str
 
 
@@ -144,7 +148,8 @@ def predict(
             windowed += sum(r["windows"] != 1 for r in records)
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
-    return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, where)
+    tuned = device == "cpu" and is_tuned(predictor.bundle, predictor.variant)
+    return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, tuned, where)
 
 
 def _chunks(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:

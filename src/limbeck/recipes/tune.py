@@ -38,15 +38,33 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """Settings that differ in what `varied`, timed in turn: the first was best before, `kept` is what is now."""
+
+    varied: str
+    trials: tuple[Trial, ...]
+    kept: Settings
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast the settings that are kept were as the first."""
+        rates = {trial.settings: trial.rows_per_second for trial in self.trials}
+        return rates[self.kept] / self.trials[0].rows_per_second
+
+
+@dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was found for `variant` on `machine`, and the file that keeps it."""
+    """What was found for `variant` on `machine`, and the file that keeps it.
+
+    `singles` is the race of single texts, `batches` are those of many.
+    """
 
     variant: str
     machine: Machine
     latency: Settings
     throughput: Settings
-    singles: tuple[Trial, ...]
-    batches: tuple[Trial, ...]
+    singles: Race
+    batches: tuple[Race, ...]
     seconds: float
     file: str
 
@@ -81,22 +99,23 @@ def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None 
 
     with stage(f"Timing {chosen.name} on single texts"):
         inputs = [pad([row], pad_id=model.pad_id, length=len(row)) for row in _random_rows(opened, SINGLE_ROWS)]
-        latency, singles = _singles(load, inputs, usual, may_sleep=chosen.engine == "onnxruntime")
+        singles = _singles(load, inputs, usual, may_sleep=chosen.engine == "onnxruntime")
     with stage(f"Timing {chosen.name} on batches"):
-        throughput, batches = _batches(load, _sample(load, opened, usual), model, usual)
+        batches = _batches(load, _sample(load, opened, usual), model, usual)
+    latency, throughput = singles.kept, batches[-1].kept
     return Tuning(
         variant=chosen.name,
         machine=this_machine(),
         latency=latency,
         throughput=throughput,
-        singles=tuple(singles),
-        batches=tuple(batches),
+        singles=singles,
+        batches=batches,
         seconds=time.monotonic() - start,
         file=str(keep_tuned(opened, chosen, Tuned(latency=latency, throughput=throughput))),
     )
 
 
-def _singles(load: Load, inputs: Sequence[Arrays], usual: Settings, *, may_sleep: bool) -> tuple[Settings, list[Trial]]:
+def _singles(load: Load, inputs: Sequence[Arrays], usual: Settings, *, may_sleep: bool) -> Race:
     """The best for single texts: how many threads, which wait for the next text awake or asleep."""
 
     def one_by_one(settings: Settings) -> int:
@@ -105,10 +124,10 @@ def _singles(load: Load, inputs: Sequence[Arrays], usual: Settings, *, may_sleep
 
     fewer = [replace(usual, threads=n) for n in _counts(usual)]
     asleep = [replace(settings, spinning=False) for settings in fewer if may_sleep and settings.threads != 1]
-    return _best_of([usual, *fewer, *asleep], one_by_one)
+    return _best_of("threads", [usual, *fewer, *asleep], one_by_one)
 
 
-def _batches(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) -> tuple[Settings, list[Trial]]:
+def _batches(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) -> tuple[Race, ...]:
     """The best for batches: how many streams, how many tokens, what lengths are a multiple of, when to pad more."""
     tokens = sum(map(len, rows))
 
@@ -116,23 +135,24 @@ def _batches(load: Load, rows: Sequence[Tokens], model: Model, usual: Settings) 
         run = load(settings).run
         return len(compute_logits(run, rows, pad_id=model.pad_id, max_tokens=model.max_tokens, settings=settings))
 
-    best, trials = _best_of([usual, *(replace(usual, streams=n) for n in _counts(usual))], all_at_once)
     budgets = [n for n in BUDGETS if 2 * n <= tokens]
-    best, more = _best_of([best, *(replace(best, budget_tokens=n) for n in budgets)], all_at_once)
-    trials += more
-    best, more = _best_of([best, *(replace(best, round_to=n) for n in MULTIPLES)], all_at_once)
-    trials += more
-    best, more = _best_of([best, *(replace(best, batch_cost=n) for n in COSTS)], all_at_once)
-    return best, [*trials, *more]
+    steps = {"streams": _counts(usual), "budget_tokens": budgets, "round_to": MULTIPLES, "batch_cost": COSTS}
+    best, races = usual, []
+    for varied, values in steps.items():
+        others = [replace(best, **{varied: value}) for value in values]
+        races.append(_best_of(varied, [best, *others], all_at_once))
+        best = races[-1].kept
+    return tuple(races)
 
 
-def _best_of(given: Sequence[Settings], run: Callable[[Settings], int]) -> tuple[Settings, list[Trial]]:
-    """The first of `given`, or one that is faster enough; and what was timed."""
+def _best_of(varied: str, given: Sequence[Settings], run: Callable[[Settings], int]) -> Race:
+    """A race; the first of `given` is kept unless another one is faster enough."""
     different = list(dict.fromkeys(given))
     rates = race([partial(run, settings) for settings in different], seconds=SECONDS_A_RACE)
     best = int(np.argmax(rates))
     chosen = best if rates[best] > WORTH * rates[0] else 0
-    return different[chosen], [Trial(*found) for found in zip(different, rates, strict=True)]
+    trials = tuple(Trial(*found) for found in zip(different, rates, strict=True))
+    return Race(varied, trials, different[chosen])
 
 
 def _counts(usual: Settings) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.measure.benchmark import Benchmark, Timing
-from limbeck.report.bench_plots import batch_plot, shares_plot, time_plot
+from limbeck.report.bench_plots import batch_plot, colours_of, shares_plot, time_plot
 from limbeck.report.html import Html, el, esc, figure, figures, join, paragraphs, table
 from limbeck.report.page import frame
 
@@ -72,11 +72,15 @@ def _time_plots(found: Benchmark) -> Html:
         size = 1 if t.way == "single" else int(t.way.removeprefix("batch ")) if t.way.startswith("batch ") else 0
         if size and t.rows == found.rows:
             rates.setdefault(t.variant, {})[size] = t.rows_per_second
+    of_variants, of_ways = colours_of((found.chosen, *rates, *of_all)), colours_of(of_chosen)
     ordered = {variant: dict(sorted(by_size.items())) for variant, by_size in rates.items()}
     return figures(
-        figure(time_plot("ways", "Seconds of each way", of_chosen), f"{found.chosen} in each way."),
-        figure(time_plot("variants", "Seconds of each variant", of_all), "Each variant as predict runs it (auto)."),
-        figure(batch_plot(ordered), "Batches in file order: more texts, more padding."),
+        figure(time_plot("ways", "Seconds of each way", of_chosen, of_ways), f"{found.chosen} in each way."),
+        figure(
+            time_plot("variants", "Seconds of each variant", of_all, of_variants),
+            "Each variant as predict runs it (auto).",
+        ),
+        figure(batch_plot(ordered, of_variants), "Batches in file order: more texts, more padding."),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,14 +17,21 @@ _COLOURS = (SECOND, FIRST, GOOD, BAD, MUTED, FG)
 _PARTS = {"computing": FIRST, "padding": BAD, "tokenising": SECOND, "decoding": GOOD, "waiting": LINE}
 
 
-def time_plot(name: str, title: str, lines: Mapping[str, Sequence[Timing]]) -> Html:
+def time_plot(name: str, title: str, lines: Mapping[str, Sequence[Timing]], colours: Mapping[str, str]) -> Html:
     """Seconds against rows, both logarithmic, one line a name; the first is drawn strongest."""
 
     def paint(ax: Axes) -> None:
-        for (label, timings), colour in zip(lines.items(), _colours(len(lines)), strict=True):
+        for label, timings in lines.items():
             rows, seconds = [t.rows for t in timings], [t.seconds for t in timings]
             strong = label == next(iter(lines))
-            ax.plot(rows, seconds, "o-", color=colour, markersize=5 if strong else 3, linewidth=2.2 if strong else 1.2)
+            ax.plot(
+                rows,
+                seconds,
+                "o-",
+                color=colours[label],
+                markersize=5 if strong else 3,
+                linewidth=2.2 if strong else 1.2,
+            )
         ax.legend(list(lines), fontsize=8, loc="upper left")
         ax.set(xscale="log", yscale="log", xlabel="texts", ylabel="seconds")
         for axis in (ax.xaxis, ax.yaxis):
@@ -32,12 +40,12 @@ def time_plot(name: str, title: str, lines: Mapping[str, Sequence[Timing]]) -> H
     return draw(name, title, paint)
 
 
-def batch_plot(found: Mapping[str, Mapping[int, float]]) -> Html:
+def batch_plot(found: Mapping[str, Mapping[int, float]], colours: Mapping[str, str]) -> Html:
     """Rows a second against the texts of a batch, one line a variant."""
 
     def paint(ax: Axes) -> None:
-        for (variant, rates), colour in zip(found.items(), _colours(len(found)), strict=True):
-            ax.plot(list(rates), list(rates.values()), "o-", color=colour, markersize=4, label=variant)
+        for variant, rates in found.items():
+            ax.plot(list(rates), list(rates.values()), "o-", color=colours[variant], markersize=4, label=variant)
         sizes = sorted({size for rates in found.values() for size in rates})
         ax.set(xscale="log", xlabel="texts in a batch, in file order", ylabel="rows a second")
         ax.set_xticks(sizes, [str(size) for size in sizes])
@@ -68,5 +76,6 @@ def shares_plot(timings: Sequence[Timing]) -> Html:
     return draw("shares", "Where the time goes", paint, width_pt=560, height_pt=80 + 19 * len(known))
 
 
-def _colours(count: int) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name, in their order."""
+    return dict(zip(dict.fromkeys(names), cycle(_COLOURS)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_what_is_no_number_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="no finite numbers"):
         kept(tmp_path / "kept.npy", Ids(of_tokens=True, nothing=True))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_nothing_has_asked_for_in_a_long_time_makes_room(tmp_path: Path) -> None:
+    for name in ("old", "used"):
+        kept(tmp_path / f"{name}.npy", Ids(of_tokens=False))
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    kept(tmp_path / "used.npy", Ids(of_tokens=False))
+    kept(tmp_path / "new.npy", Ids(of_tokens=False))
+    assert {path.name for path in tmp_path.iterdir()} == {"used.npy", "new.npy"}
 
 
 def test_the_file_is_another_for_other_rows_and_makers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from limbeck.errors import CheckFailed
 from limbeck.files import replace_when_written, user_cache
 from limbeck.text import Tokens, pad, padded_length, token_batches
 
+UNUSED_SECONDS = 30 * 24 * 60 * 60
 VALUE_BYTES = np.dtype(np.float16).itemsize
 
 
@@ -76,14 +78,22 @@ def keep(
     """
     starts = np.cumsum([0, *map(len, rows)]) if of_tokens else None
     if not path.is_file():
+        _forget_unused(path.parent)
         shape = kept_shape(rows, width, of_tokens=of_tokens)
         with replace_when_written(path) as beside:
             found: NDArray[np.float16] = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
             _fill(Kept(found, starts), engine(), rows, pad_id, mean, scale, on_batch)
             found.flush()  # type: ignore[attr-defined]
     mapped: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    os.utime(path)  # the oldest can go first when the cache is cleared
+    os.utime(path)
     return Kept(mapped, starts)
+
+
+def _forget_unused(folder: Path) -> None:
+    """Remove what no training has asked for in a long time: states of many rows take gigabytes."""
+    for file in folder.glob("*.npy"):
+        if time.time() - file.stat().st_mtime > UNUSED_SECONDS:
+            file.unlink(missing_ok=True)
 
 
 def _fill(

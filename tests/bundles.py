@@ -143,7 +143,7 @@ def fast(tiny_base: Path) -> dict[str, Any]:
 @pytest.fixture
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training on one thread, as the session's bundles were: other tests may run beside."""
-    monkeypatch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
 
 
 Build = Callable[..., Path]
@@ -158,7 +158,7 @@ def build_bundle(fast: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("limbeck.proving.measure_speed", lambda *_: SPEED)
             patch.setattr("limbeck.recipes.judge.race_engines", dead_heat)
-            patch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
+            patch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
             limbeck.build(str(data), out=out, **{**fast, "epochs": 1, **arguments})
         return out
 

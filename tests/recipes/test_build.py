@@ -296,7 +296,7 @@ def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_sto
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
     more = tmp_path / "more.csv"
     more.write_text("text\na film that nobody has seen\nanother one of them\n", encoding="utf-8")
     arguments = {"distill": "L1", "objective": "soft=1", "unlabelled": [str(more)], "max_drop": 50.0}

@@ -50,7 +50,7 @@ class Stopped(Exception):
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache, empty; and training on one thread."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
     return tmp_path / "cache"
 
 
@@ -65,7 +65,7 @@ def distill(tmp_path: Path) -> Distill:
 @pytest.fixture
 def teacher(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teacher:
     """Trains a teacher, and compiles nothing."""
-    monkeypatch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
 
     def run(data: Path, out: str = "teacher", **arguments: Any) -> Path:
         settings = {"base": str(tiny_base), "epochs": 4, "learning_rate": 3e-3, "precision": "fp32", **arguments}
@@ -438,6 +438,14 @@ def test_objectives_that_cannot_be_compared_are_refused_before_anything_is_compu
     with pytest.raises(UsageError, match="patient needs a student as wide as its teacher, 32, and it is 16 wide"):
         distill(classify_bundle, reviews_csv, student="1x16", objective="soft=1,patient=1")
     assert "Tokenising" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("student", [None, "L3", "small"])
+def test_a_shape_that_cannot_be_is_refused_before_anything_is_read(
+    student: str | None, classify_bundle: Path, tmp_path: Path, distill: Distill
+) -> None:
+    with pytest.raises(UsageError, match="--student"):
+        distill(classify_bundle, tmp_path / "is-not-there.csv", student=student)
 
 
 def test_a_student_is_not_written_over_a_teacher(

@@ -35,7 +35,7 @@ FAST: dict[str, Any] = {"precision": "fp32", "batch": 16, "max_tokens": 32}
 
 @pytest.fixture(autouse=True)
 def one_thread_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limbeck.recipes.pretrain.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
 
 
 @pytest.fixture(scope="module")

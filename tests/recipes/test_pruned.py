@@ -29,7 +29,7 @@ Distill = Callable[..., Bundle]
 @pytest.fixture
 def distill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distill:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
 
     def run(
         teacher: Path, data: Path, student: str | None = "pruned-2x", out: str = "student", **arguments: Any

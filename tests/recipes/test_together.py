@@ -50,7 +50,7 @@ class Stopped(Exception):
 
 @pytest.fixture
 def arguments(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr("limbeck.recipes.train.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
     return {**ARGUMENTS, "base": str(tiny_base), "checkpoint_seconds": 0.0}
 
 

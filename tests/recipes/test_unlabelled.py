@@ -45,7 +45,7 @@ KINDS: dict[str, Kind] = {
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache, empty; and training on one thread."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.recipes.distill.usable_cpus", lambda: 1)
+    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
     return tmp_path / "cache" / "limbeck" / "kept"
 
 

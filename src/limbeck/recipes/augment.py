@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 
-from limbeck.augmentation.eda import (
-    Synonyms,
-    change_each,
-    delete_words,
-    insert_synonyms,
-    replace_by_synonyms,
-    swap_words,
-)
-from limbeck.augmentation.made import Counts, Make, Method, Sides, make_rows
-from limbeck.augmentation.masked import load_masked_model, replace_by_model
-from limbeck.augmentation.synonyms import NEAREST, base_vectors, distinct_words, nearest_words, read_word_vectors
-from limbeck.augmentation.tinybert import CANDIDATES, PROBABILITY, replace_each
-from limbeck.augmentation.translation import load_translator, translate_back
+from limbeck.augmentation.made import Counts, Method, Sides, make_rows
 from limbeck.console import notes, progress_bar, stage
-from limbeck.data import Columns, Dataset, load_splits
+from limbeck.data import Columns, load_splits
 from limbeck.errors import UsageError
 from limbeck.measure import usable_cpus
-from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers
+from limbeck.recipes.augment_methods import EDA, Asked, makers_of
 from limbeck.recipes.augment_notes import outcome_lines
 from limbeck.recipes.augmented_files import SplitFormat, check_place, check_source, write_splits
 from limbeck.recipes.train import DEFAULT_BASE
-
-EDA: tuple[Method, ...] = ("synonyms", "insert", "delete", "swap")
-OF_VECTORS, OF_MASKS = {"synonyms", "insert", "tinybert"}, {"masked", "tinybert"}
-SHARE, TOP_K = 0.1, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +134,21 @@ def augment(
     """
     check_numbers(**locals())
     out = Path(out)
-    methods = tuple(dict.fromkeys(method))
-    _check_methods(methods, word_vectors, there, back, beams, copies)
+    asked = Asked(
+        methods=tuple(dict.fromkeys(method)),
+        copies=copies,
+        share=share,
+        word_vectors=word_vectors,
+        base=base,
+        there=there,
+        back=back,
+        language=language,
+        pivot=pivot,
+        beams=beams,
+        top_k=top_k,
+        budget_tokens=budget_tokens,
+    )
+    asked.check()
     check_place(out)
     with stage("Reading the data"):
         check_source(data)
@@ -162,88 +157,25 @@ def augment(
         splits = load_splits(data, columns, task=task, skipped=skipped)
         notes(splits.notes)
     train = splits.train
-    _check_task(methods, splits.task, sides, train.pairs is not None, format)
+    _check_task(asked.methods, splits.task, sides, train.pairs is not None, format)
     torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
-    device = Accelerator().device
-
-    makers: dict[Method, Make] = {
-        "delete": partial(change_each, change=partial(delete_words, share=share or SHARE)),
-        "swap": partial(change_each, change=partial(swap_words, share=share or SHARE)),
-    }
-    with stage("Loading what the methods need"), tempfile.TemporaryDirectory() as place:
-        if {"synonyms", "insert"} & set(methods):
-            near = _nearest(train, word_vectors, base, NEAREST)
-            replace = partial(replace_by_synonyms, share=share or SHARE, synonyms=near)
-            insert = partial(insert_synonyms, share=share or SHARE, synonyms=near)
-            makers["synonyms"] = partial(change_each, change=replace)
-            makers["insert"] = partial(change_each, change=insert)
-        if OF_MASKS & set(methods):
-            model = load_masked_model(resolve_base(base), Path(place), device)
-            makers["masked"] = partial(
-                replace_by_model,
-                masked_model=model,
-                share=share or SHARE,
-                top_k=top_k or TOP_K,
-                budget_tokens=budget_tokens,
-            )
-        if "tinybert" in methods:
-            # By its embeddings only words of one piece are near to any, and those are masked.
-            near = _nearest(train, word_vectors, base, top_k or CANDIDATES) if word_vectors else {}
-            if not word_vectors:
-                notes(("words of several pieces stay: --word-vectors FILE would give them near ones",))
-            makers["tinybert"] = partial(
-                replace_each,
-                masked_model=model,
-                synonyms=near,
-                share=share or PROBABILITY,
-                top_k=top_k or CANDIDATES,
-                budget_tokens=budget_tokens,
-            )
-        if "back-translation" in methods and there and back:
-            makers["back-translation"] = partial(
-                translate_back,
-                there=load_translator(there, language, pivot, device),
-                back=load_translator(back, pivot, language, device),
-                beams=beams,
-                top_k=top_k or TOP_K,
-                budget_tokens=budget_tokens,
-            )
-
+    with stage("Loading what the methods need"):
+        makers = makers_of(asked, train, Accelerator().device)
     texts = len(train) * copies * (2 if train.pairs is not None and sides == "both" else 1)
     with stage("Making rows"):
-        with progress_bar("texts", texts * len(methods)) as update:
+        with progress_bar("texts", texts * len(makers)) as update:
             made = make_rows(
                 splits,
-                {name: makers[name] for name in methods},
+                makers,
                 copies=copies,
                 sides=sides,
                 seed=seed,
-                progress=lambda name: lambda done: update(methods.index(name) * texts + done, name),
+                progress=lambda name: lambda done: update(asked.methods.index(name) * texts + done, name),
             )
         notes(outcome_lines(made, train))
     write_splits(out, splits, made, format)
     rows = (len(train), len(made.rows), len(splits.dev), len(splits.test))
     return Augmented(str(out), splits.task, *rows, made.counts)
-
-
-def _check_methods(
-    methods: Sequence[Method], word_vectors: Path | None, there: str | None, back: str | None, beams: int, copies: int
-) -> None:
-    """Raise one `UsageError` for all that is missing or means nothing to the methods."""
-    translates = "back-translation" in methods
-    wrong = []
-    if not methods:
-        wrong.append("no --method")
-    if translates and not (there and back):
-        wrong.append("--method back-translation needs two translation models: --there MODEL --back MODEL")
-    if not translates and (there or back or beams):
-        wrong.append("--there, --back and --beams are for --method back-translation")
-    if beams and copies > 1:
-        wrong.append("--beams finds the one best translation: drop it, or --copies")
-    if word_vectors and not OF_VECTORS & set(methods):
-        wrong.append("--word-vectors are for --method synonyms, insert and tinybert")
-    if wrong:
-        raise UsageError("; ".join(wrong))
 
 
 def _check_task(methods: Sequence[Method], task: str, sides: Sides, pairs: bool, form: SplitFormat) -> None:
@@ -259,12 +191,3 @@ def _check_task(methods: Sequence[Method], task: str, sides: Sides, pairs: bool,
         wrong.append(f"--sides {sides} is for pairs, and these rows hold one text each")
     if wrong:
         raise UsageError("; ".join(wrong))
-
-
-def _nearest(train: Dataset, word_vectors: Path | None, base: str, nearest: int) -> Synonyms:
-    """The words near to those of the texts, by a file of word vectors or else by the embeddings of `base`."""
-    words = distinct_words([*train.texts, *(train.pairs or [])])
-    known = read_word_vectors(word_vectors, frozenset(words)) if word_vectors else base_vectors(resolve_base(base))
-    found = nearest_words(words, known, nearest=nearest)
-    notes((f"{len(found):,} of {len(words):,} words have synonyms",))
-    return found

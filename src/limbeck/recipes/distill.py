@@ -15,7 +15,6 @@ from limbeck.data import Columns
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.shapes import shape_of
 from limbeck.distillation.wanted import parse_objective
-from limbeck.measure import usable_cpus
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers
@@ -25,18 +24,17 @@ from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_gener
 from limbeck.recipes.layers_first import in_two
 from limbeck.recipes.lessons import layer_map_of, teach
 from limbeck.recipes.pruned import check_alone, named_student
-from limbeck.recipes.student import asked_student, check_start_name
+from limbeck.recipes.student import asked_student, check_start_name, check_student
 from limbeck.recipes.taught import student_task
 from limbeck.recipes.teachers import check_apart, open_teachers
 from limbeck.recipes.teaching_record import taught_by
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker
 from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
-from limbeck.recipes.training_choices import default_epochs, default_learning_rate
+from limbeck.recipes.training_choices import default_epochs, default_learning_rate, plan_of
 from limbeck.recipes.training_notes import data_lines
 from limbeck.recipes.trimmed import read_by_both
 from limbeck.recipes.worth import contest
-from limbeck.training.loop import Plan
 from limbeck.training.processes import join
 
 # Arguments that change no weight; what --target-speedup asks for is in the student's name.
@@ -205,6 +203,7 @@ def distill(
     processes = join()
     teachers = processes.on_first(lambda: open_teachers(teacher, with_teacher, teacher_variant, weights))
     bundle = teachers[0].bundle
+    check_student(student, start, bundle)
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
         rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, weights, skipped))
@@ -213,23 +212,15 @@ def distill(
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="distill"))) is not None:
         return done
 
-    # The default counts cores and cannot see a container's quota.
-    torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
+    processes.share_cpus()
     task = student_task(bundle, rows.splits)
     torch.manual_seed(seed)
     master = load_model(bundle.folder, task, pooling=bundle.manifest.model.pooling)
-    plan = Plan(
+    plan = plan_of(
+        arguments,
         epochs=epochs or default_epochs(rows.to_learn, batch * accumulate, task.outputs),
-        batch=batch,
         learning_rate=learning_rate or GENERAL_RATE,
-        accumulate=accumulate,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        max_grad_norm=max_grad_norm,
-        patience=patience,
-        budget_tokens=budget_tokens,
         checkpoint_seconds=checkpoint_seconds,
-        seed=seed,
     )
     beginning = start
     if general is not None:

@@ -13,7 +13,6 @@ from limbeck.console import notes, stage
 from limbeck.data import Corpus, load_corpus
 from limbeck.errors import UsageError
 from limbeck.files import as_usual
-from limbeck.measure import usable_cpus
 from limbeck.nn.language_model import (
     SHAPES,
     Shape,
@@ -21,6 +20,7 @@ from limbeck.nn.language_model import (
     load_language_model,
     save_language_model,
 )
+from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
@@ -31,11 +31,11 @@ from limbeck.recipes.pretraining_setup import from_nothing, masking_of, packed_t
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE
 from limbeck.recipes.trained import move_into_place, save_tokenizer
-from limbeck.recipes.training_choices import default_learning_rate
+from limbeck.recipes.training_choices import default_learning_rate, plan_of
 from limbeck.recipes.training_notes import training_bar
 from limbeck.text import Packed, Tokenizer
 from limbeck.training.loop import Plan
-from limbeck.training.pretrain import SCORE, pretrain_model
+from limbeck.training.pretrain import SCORE, Pretrained, pretrain_model
 from limbeck.training.processes import join
 
 VOCABULARY_SIZE = 30_522  # of the BERT models
@@ -149,19 +149,11 @@ def pretrain(
     if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
         return done
 
-    # The default counts cores and cannot see a container's quota.
-    torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
+    processes.share_cpus()
     work = out.parent / f".{out.name}.pretraining"
     torch.manual_seed(seed)
-    if shape is not None:
-        size, place = vocabulary_size or VOCABULARY_SIZE, work / f"vocabulary-{mark[:16]}"
-        source = processes.on_first(lambda: vocabulary_of(corpus, size, cased, place))
-        started = from_nothing(shape, source, next_sentence, dropout)
-    else:
-        with processes.first_on_each_machine():
-            source = resolve_base(base or DEFAULT_BASE)
-            started = load_language_model(source, next_sentence=next_sentence, dropout=dropout)
-        notes(head_lines(started, next_sentence))
+    source, started = _started(base, shape, corpus, arguments, work / f"vocabulary-{mark[:16]}")
+    notes(head_lines(started, next_sentence) if shape is None else ())
     model = started.model
     pad_id, _ = processes.on_first(lambda: save_tokenizer(source, model, max_tokens, work / "model"))
     masking = masking_of(source, whole_words)
@@ -172,19 +164,8 @@ def pretrain(
         )
         notes(text_lines(train, held_out))
 
-    plan = Plan(
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate or _learning_rate(model.config.hidden_size, shape),
-        accumulate=accumulate,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        max_grad_norm=max_grad_norm,
-        patience=patience,
-        budget_tokens=budget_tokens,
-        checkpoint_seconds=checkpoint_seconds,
-        seed=seed,
-    )
+    rate = learning_rate or _learning_rate(model.config.hidden_size, shape)
+    plan = plan_of(arguments, learning_rate=rate, checkpoint_seconds=checkpoint_seconds)
     with stage("Pretraining"), training_bar(plan, len(train), SCORE) as on_step:
         pretrained = pretrain_model(
             model,
@@ -200,25 +181,29 @@ def pretrain(
             on_step=on_step,
         )
     notes(outcome_lines(pretrained))
-    record = Record(
+    facts = _text_facts(corpus, train, held_out, max_tokens)
+    record = _record({**arguments, "fingerprint": mark}, model, facts, pretrained, plan)
+    return processes.on_first(lambda: _write(out, work, started, record))
+
+
+def _record(
+    arguments: dict[str, Any], model: TextModel, text: dict[str, Any], pretrained: Pretrained, plan: Plan
+) -> Record:
+    judged = {"before": pretrained.before, "after": pretrained.after}
+    return Record(
         limbeck=__version__,
-        arguments={**arguments, "fingerprint": mark},
+        arguments=arguments,
         versions=installed_versions(),
         model={
             "type": model.config.model_type,
-            "shape": shape,
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "shape": arguments["shape"],
+            "parameters": model.parameter_count,
             "vocabulary_size": model.config.vocab_size,
         },
-        text=_text_facts(corpus, train, held_out, max_tokens),
+        text=text,
         training={"fit": asdict(pretrained.fit), "plan": asdict(plan)},
-        scores={
-            when: asdict(scores)
-            for when, scores in (("before", pretrained.before), ("after", pretrained.after))
-            if scores is not None
-        },
+        scores={when: asdict(scores) for when, scores in judged.items() if scores is not None},
     )
-    return processes.on_first(lambda: _write(out, work, started, record))
 
 
 def _write(out: Path, work: Path, started: Started, record: Record) -> PretrainedEncoder:
@@ -240,6 +225,20 @@ def _check_start(base: str | None, shape: Shape | None, vocabulary_size: int | N
         raise UsageError("--vocabulary-size and --cased are for a new vocabulary: name a --shape, or drop them")
     if shape is not None and shape not in SHAPES:
         raise UsageError(f"unknown shape {shape!r}: expected one of {', '.join(SHAPES)}")
+
+
+def _started(
+    base: str | None, shape: Shape | None, corpus: Corpus, arguments: dict[str, Any], vocabulary: Path
+) -> tuple[str, Started]:
+    """The model to go on with or to begin with, and where its tokenizer is: of a new one in the folder `vocabulary`."""
+    processes, next_sentence, dropout = join(), arguments["next_sentence"], arguments["dropout"]
+    if shape is not None:
+        size, cased = arguments["vocabulary_size"] or VOCABULARY_SIZE, arguments["cased"]
+        source = processes.on_first(lambda: vocabulary_of(corpus, size, cased, vocabulary))
+        return source, from_nothing(shape, source, next_sentence, dropout)
+    with processes.first_on_each_machine():
+        source = resolve_base(base or DEFAULT_BASE)
+        return source, load_language_model(source, next_sentence=next_sentence, dropout=dropout)
 
 
 def _learning_rate(hidden_size: int, shape: Shape | None) -> float:

@@ -18,7 +18,7 @@ from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
 from limbeck.distillation.wanted import Weights
 from limbeck.errors import UsageError
-from limbeck.nn.base import load_tokenizer
+from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.pruned import Pruning, asked_shape
@@ -46,10 +46,8 @@ def asked_student(
     """
     if start is not None and start not in get_args(Start):
         return _of_base(start, student, bundle, task, dropout)
-    if student is None:
-        raise UsageError("--student: expected a shape, as L3 or 3x384; only with --start BASE is it that of the base")
-    shape = asked_shape(student, master.config)
-    if parse_speedup(student) is not None:
+    shape = asked_shape(name := _needed(student), master.config)
+    if parse_speedup(name) is not None:
         return Asked(shape, PRUNED)
     chosen = usual_start(master, shape) if start is None else cast(Start, start)
     check_start(chosen, master, shape)
@@ -65,6 +63,12 @@ def check_start_name(start: str | None) -> None:
             f"--start {start}: did you mean {meant[0]}? Expected {', '.join(get_args(Start))}, or a base: a hub id, a "
             "folder, or package:NAME/path"
         )
+
+
+def check_student(student: str | None, start: str | None, teacher: Bundle) -> None:
+    """Raises `UsageError` for no shape, or one that no student of this teacher can have; a base has its own."""
+    if start is None or start in get_args(Start):
+        asked_shape(_needed(student), load_config(str(teacher.folder)))
 
 
 def begun_student(
@@ -99,6 +103,12 @@ def student_lines(made: Student, master: TextModel, weights: Weights, layer_map:
     yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     if layer_map:
         yield from layer_map_lines(layer_map, student_layers=made.shape.layers)
+
+
+def _needed(student: str | None) -> str:
+    if student is None:
+        raise UsageError("--student: expected a shape, as L3 or 3x384; only with --start BASE is it that of the base")
+    return student
 
 
 def _size_line(student: TextModel, teacher: TextModel) -> str:

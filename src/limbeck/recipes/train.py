@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 
-from limbeck.bundle import Bundle, Model, Pooling
+from limbeck.bundle import Bundle, Head, Model, Pooling
 from limbeck.console import notes, say, stage
-from limbeck.data import Columns, load_splits
-from limbeck.measure import usable_cpus
-from limbeck.nn.model import checkpoint_gradients, new_model
+from limbeck.data import Columns, Splits, load_splits
+from limbeck.nn.model import TextModel, checkpoint_gradients, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint
@@ -25,16 +24,17 @@ from limbeck.recipes.training_choices import (
     default_epochs,
     default_learning_rate,
     head_of,
+    plan_of,
     start_at_frequencies,
     task_of,
 )
 from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer
 from limbeck.training.adversarial import Adversary, Attack
 from limbeck.training.fine_tune import fine_tune
-from limbeck.training.loop import Plan
 from limbeck.training.optimizer import freeze
-from limbeck.training.prepare import prepare
+from limbeck.training.prepare import Prepared, prepare
 from limbeck.training.processes import join
 
 WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
@@ -245,50 +245,18 @@ def train(
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="train"))) is not None:
         return done
 
-    # The default counts cores and cannot see a container's quota.
-    torch.set_num_threads(max(1, usable_cpus() // processes.on_this_machine))
+    processes.share_cpus()
     new_task = task_of(splits, normalize)
     torch.manual_seed(seed)
-    with processes.first_on_each_machine():
-        folder = resolve_base(base, note=lambda line: say(f"  {line}"))
-        head = head_of(new_task, pooling, folder, arguments)
-        model = new_model(folder, new_task, pooling=head, dropout=dropout)
-    freeze(model, embeddings=freeze_embeddings, train_last=train_last)
-    if gradient_checkpointing:
-        checkpoint_gradients(model)
     work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
-    pad_id, limit = processes.on_first(lambda: save_tokenizer(folder, model, max_tokens, work / "bundle"))
-    with stage("Tokenising"):
-        file = work / "bundle" / "tokenizer.json"
-        prepared = processes.on_first(
-            lambda: prepare(splits, Tokenizer(file), new_task, max_tokens=max_tokens, limit=limit)
-        )
-        notes(data_lines(new_task, prepared))
-    if not balance_labels:  # which makes all odds even
-        start_at_frequencies(model, new_task, prepared.train)
-    if train_last is not None and not adversarial:  # those move the embeddings, which kept states do not feel
-        with stage("The frozen layers"):
-            prepared = replace(prepared, train=keep_frozen(model, prepared.train, pad_id))
-
-    plan = Plan(
+    begun = _begin(new_task, splits, work, arguments)
+    model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
+    plan = plan_of(
+        arguments,
         epochs=epochs or default_epochs(len(splits.train), batch * accumulate, new_task.outputs),
-        batch=batch,
         learning_rate=learning_rate or default_learning_rate(model.config.hidden_size),
-        accumulate=accumulate,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        layer_decay=layer_decay,
-        ema=ema,
-        unfreeze_gradually=unfreeze_gradually,
-        balance_labels=balance_labels,
-        label_smoothing=label_smoothing,
-        r_drop=r_drop,
         adversary=Adversary(adversarial, adversarial_size) if adversarial else None,
-        max_grad_norm=max_grad_norm,
-        patience=patience,
-        budget_tokens=budget_tokens,
         checkpoint_seconds=checkpoint_seconds,
-        seed=seed,
     )
     chosen = Chosen(plan, work, mark)
     if search is not None:
@@ -315,10 +283,10 @@ def train(
     notes(outcome_lines(tuned, prepared))
 
     described = Model(
-        base=base if Path(folder).exists() else folder,
-        pooling=head,
+        base=base if Path(begun.folder).exists() else begun.folder,
+        pooling=begun.head,
         max_tokens=prepared.max_tokens,
-        longest_input=limit,
+        longest_input=begun.limit,
         pad_id=pad_id,
         pair=splits.train.pairs is not None and new_task.name != "embed",
         parameters=model.parameter_count,
@@ -327,6 +295,44 @@ def train(
     made_with = {**arguments, "fingerprint": mark}
     manifest = manifest_of(described, made_from, tuned, chosen.plan, prepared, made_with, chosen.sweep)
     return processes.on_first(lambda: write_trained(out, work, model, manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A training before its first step; `folder` is that of the base, or its hub id, and `limit` the most it reads."""
+
+    model: TextModel
+    prepared: Prepared
+    folder: str
+    head: Head
+    pad_id: int
+    limit: int
+
+
+def _begin(task: AnyTask, splits: Splits, work: Path, arguments: dict[str, Any]) -> _Begun:
+    """Load the base, write its tokenizer into `work` and tokenise the rows; `arguments` are those of `train`."""
+    processes, max_tokens, train_last = join(), arguments["max_tokens"], arguments["train_last"]
+    with processes.first_on_each_machine():
+        folder = resolve_base(arguments["base"], note=lambda line: say(f"  {line}"))
+        head = head_of(task, arguments["pooling"], folder, arguments)
+        model = new_model(folder, task, pooling=head, dropout=arguments["dropout"])
+    freeze(model, embeddings=arguments["freeze_embeddings"], train_last=train_last)
+    if arguments["gradient_checkpointing"]:
+        checkpoint_gradients(model)
+    pad_id, limit = processes.on_first(lambda: save_tokenizer(folder, model, max_tokens, work / "bundle"))
+    with stage("Tokenising"):
+        file = work / "bundle" / "tokenizer.json"
+        prepared = processes.on_first(
+            lambda: prepare(splits, Tokenizer(file), task, max_tokens=max_tokens, limit=limit)
+        )
+        notes(data_lines(task, prepared))
+    if not arguments["balance_labels"]:  # which makes all odds even
+        start_at_frequencies(model, task, prepared.train)
+    # An adversary moves the embeddings, which kept states do not feel.
+    if train_last is not None and not arguments["adversarial"]:
+        with stage("The frozen layers"):
+            prepared = replace(prepared, train=keep_frozen(model, prepared.train, pad_id))
+    return _Begun(model, prepared, folder, head, pad_id, limit)
 
 
 # The same flags, the same words: `build` shows them too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from limbeck.nn.model import TextModel, set_bias
 from limbeck.nn.sentence import stated_pooling
 from limbeck.tasks import AnyTask, Embed, make_task
 from limbeck.tasks.embed import learnt_from
+from limbeck.training.loop import Plan
 from limbeck.training.prepare import TokenizedSplit
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 10
@@ -36,6 +38,12 @@ def default_epochs(rows: int, batch: int, outputs: int) -> int:
 def default_learning_rate(hidden_size: int) -> float:
     """The highest rate of the BERT paper, and twice that for narrow encoders (Turc et al. 2019 search 3e-5 to 3e-4)."""
     return 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
+
+
+def plan_of(arguments: dict[str, Any], **chosen: Any) -> Plan:
+    """The plan that a recipe's arguments name, with what was `chosen` where they leave it open."""
+    named = {field.name: arguments[field.name] for field in fields(Plan) if field.name in arguments}
+    return Plan(**named | chosen)
 
 
 def task_of(splits: Splits, normalize: bool) -> AnyTask:

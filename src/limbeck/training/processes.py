@@ -22,6 +22,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import _get_default_store
 
 from limbeck.errors import UsageError
+from limbeck.measure import usable_cpus
 
 # Who is slow, at a download or an evaluation, is not lost; one that ended is noticed by the launcher, which ends all.
 TIMEOUT = timedelta(days=1)
@@ -42,6 +43,10 @@ class Processes:
     def first(self) -> bool:
         """Whether this one reads, writes, speaks and decides for all."""
         return self.rank == 0
+
+    def share_cpus(self) -> None:
+        """Let PyTorch compute on this process's part of the CPUs; by itself it counts cores and sees no quota."""
+        torch.set_num_threads(max(1, usable_cpus() // self.on_this_machine))
 
     def share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """This process's part of the rows of a step, possibly none: every `count`-th, so that lengths are alike."""

@@ -203,12 +203,74 @@ def test_a_student_of_a_base(tiny_base: Path, classify_bundle: Path, reviews_csv
         distill(classify_bundle, reviews_csv, "other", student=None, objective="hidden=1", **settings)
 
 
-def test_a_base_that_reads_other_tokens(
-    classify_bundle: Path, reviews_csv: Path, distill: Distill, tmp_path: Path
+@pytest.fixture
+def other_base(reviews_csv: Path, tmp_path: Path) -> str:
+    """A RoBERTa: of another family, with a tokenizer of another kind."""
+    return str(make_base("roberta", reviews_csv.read_text("utf-8").splitlines(), tmp_path / "base"))
+
+
+def test_a_student_with_a_tokenizer_of_its_own(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, other_base: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = make_base("bert", ["some film"], tmp_path / "base")
-    with pytest.raises(UsageError, match=r"expected the teacher's vocabulary, 162 tokens, and it has \d+; \d+ differ"):
-        distill(classify_bundle, reviews_csv, student=None, start=str(base))
+    settings = {"student": None, "start": other_base, "epochs": 8, "batch": 8, "learning_rate": 1e-3}
+    bundle = distill(classify_bundle, reviews_csv, objective="soft=1", compare=True, **settings)
+    said = capsys.readouterr().err
+    assert f"{other_base} reads by its own tokenizer, " in said
+    assert bundle.manifest.training["distillation"]["own_tokenizer"] is True
+    assert bundle.manifest.scores["test"]["accuracy"] > 0.8  # learnt from the teacher's answers alone, to the same rows
+    assert (
+        AutoTokenizer.from_pretrained(bundle.folder).get_vocab()
+        == AutoTokenizer.from_pretrained(other_base).get_vocab()
+    )
+    assert bundle.manifest.model.max_tokens != read_bundle(classify_bundle).manifest.model.max_tokens
+    limbeck.compress(bundle.folder, max_drop=100.0, threads=1)
+    good, bad = limbeck.load(bundle.folder, threads=1).predict(["a lovely film", "a dreadful book"])
+    assert (good.label, bad.label) == ("positive", "negative")  # type: ignore[union-attr]
+    report(bundle.folder)
+    assert "reads by a tokenizer of its own" in (bundle.folder / "report.html").read_text("utf-8")
+
+
+def test_a_tokenizer_of_its_own_cut_and_rows_without_labels(
+    pair_csv: Path, teacher: Teacher, distill: Distill, other_base: str, tmp_path: Path
+) -> None:
+    taught_by = teacher(pair_csv)
+    (tmp_path / "more.csv").write_text("sentence1,sentence2\nthe film was good,a new book\nit was dull,an old story\n")
+    bundle = distill(
+        *(taught_by, pair_csv),
+        student=None,
+        start=other_base,
+        trim_vocabulary=True,
+        unlabelled=[str(tmp_path / "more.csv")],
+        epochs=1,
+    )
+    assert bundle.manifest.training["distillation"]["vocabulary"]["before"] > 100
+
+
+def test_vectors_are_learnt_by_a_tokenizer_of_its_own(
+    pair_csv: Path, teacher: Teacher, distill: Distill, other_base: str
+) -> None:
+    taught_by = teacher(pair_csv, task="embed", label="", epochs=1)
+    settings = {"student": None, "start": other_base, "objective": "contrastive=1", "epochs": 8, "patience": 8}
+    bundle = distill(taught_by, pair_csv, label="", **settings)
+    losses = [evaluation["loss"] for evaluation in bundle.manifest.training["fit"]["evaluations"]]
+    assert losses[-1] < 3.5 < 4 < losses[0]  # ln 64 where nothing is learnt, of 32 pairs
+
+
+@pytest.mark.parametrize("objective", ["hidden=1,soft=1", "minilmv2"])
+def test_states_of_other_tokens_are_not_compared(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, other_base: str, objective: str
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"has another vocabulary than .* 162 tokens, .* differ.*states of equal token"
+    ):
+        distill(classify_bundle, reviews_csv, student=None, start=other_base, objective=objective)
+
+
+def test_what_is_answered_token_by_token_needs_equal_tokens(
+    tag_jsonl: Path, teacher: Teacher, distill: Distill, other_base: str
+) -> None:
+    with pytest.raises(UsageError, match="the task tag answers token by token"):
+        distill(teacher(tag_jsonl, epochs=1), tag_jsonl, student=None, start=other_base)
 
 
 def test_several_teachers(

@@ -112,8 +112,9 @@ def distill(
         Instead of STUDENT: remove heads and units until the teacher is so many times as fast; 2 is pruned-2x.
     start
         What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
-        narrowed; for a narrower one), random, or a base with the teacher's vocabulary (a hub id, a folder, or
-        package:NAME/path), whose sizes it has. By default layers or svd, whichever fits.
+        narrowed; for a narrower one), random, or a base (a hub id, a folder, or package:NAME/path), whose sizes it
+        has; one of another vocabulary reads by its own and learns answers alone. By default layers or svd, whichever
+        fits.
     trim_vocabulary
         Cut the student's vocabulary to what the training rows use, special tokens and single characters; other words
         are then read in smaller pieces.
@@ -239,7 +240,7 @@ def distill(
                 overwrite=overwrite,
             )
         torch.manual_seed(seed)
-    asked = asked_student(beginning, student, bundle, master, task, dropout)
+    asked = asked_student(beginning, student, bundle, master, task, weights, dropout)
     check_sizes(shape_of(master.config), asked.shape, task, weights)
     course = Course(
         teachers=(replace(teachers[0], model=master), *teachers[1:]),
@@ -267,7 +268,11 @@ def distill(
     tuned = teach(course, begun.made, both)
     alone = epochs or default_epochs(len(rows.splits.train), batch * accumulate, task.outputs)
     found = contest(course, begun, both, tuned, alone_epochs=alone if compare else None)
-    taught = taught_by(course, begun, tuned, found, unlabelled_rows=len(rows.unlabelled.texts)).record()
+    taught = taught_by(
+        *(course, begun, tuned, found),
+        own_tokenizer=asked.tokenizer is not None,
+        unlabelled_rows=len(rows.unlabelled.texts),
+    ).record()
     model = msgspec.structs.replace(
         bundle.manifest.model,
         base=begun.made.start if asked.made and general is None else bundle.manifest.model.base,

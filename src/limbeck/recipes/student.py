@@ -16,36 +16,47 @@ from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
-from limbeck.distillation.wanted import Weights
+from limbeck.distillation.wanted import OF_ANSWERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.pruned import Pruning, asked_shape
 from limbeck.recipes.taught import Read
-from limbeck.tasks import AnyTask
+from limbeck.tasks import Answer, AnyTask, Tag
 from limbeck.training.processes import join
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The student that is asked for. One of a base is there already; the others are made when the rows are known."""
+    """The student that is asked for. One of a base is there already; the others are made when the rows are known.
+
+    `tokenizer` names the base whose tokenizer it reads by, where that is not its teacher's.
+    """
 
     shape: Shape
     start: str
     made: Student | None = None
+    tokenizer: str | None = None
 
 
 def asked_student(
-    start: str | None, student: str | None, bundle: Bundle, master: TextModel, task: AnyTask, dropout: float
+    start: str | None,
+    student: str | None,
+    bundle: Bundle,
+    master: TextModel,
+    task: AnyTask,
+    weights: Weights,
+    dropout: float,
 ) -> Asked:
     """What `--start` and `--student` ask for.
 
     Raises `UsageError` for a shape that is missing, that the start cannot have, or that is not that of the base, and
-    for a base with another vocabulary; `BaseModelError` for one that cannot be loaded.
+    for a base with another vocabulary where more than answers to whole texts is to be learnt, by the objectives with
+    `weights`; `BaseModelError` for one that cannot be loaded.
     """
     if start is not None and start not in get_args(Start):
-        return _of_base(start, student, bundle, task, dropout)
+        return _of_base(start, student, bundle, task, weights, dropout)
     shape = asked_shape(name := _needed(student), master.config)
     if parse_speedup(name) is not None:
         return Asked(shape, PRUNED)
@@ -126,25 +137,32 @@ def _begun(made: Student) -> str:
     return f"{layers}, narrowed to {100 * made.basis.kept:.1f} % of their hidden states"
 
 
-def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, dropout: float) -> Asked:
+def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, weights: Weights, dropout: float) -> Asked:
     with join().first_on_each_machine():
         folder = resolve_base(base, note=lambda line: say(f"  {line}"))
-        _check_vocabulary(base, load_tokenizer(folder).get_vocab(), load_tokenizer(str(bundle.folder)).get_vocab())
+        ours, theirs = (load_tokenizer(source).get_vocab() for source in (folder, str(bundle.folder)))
+        if ours != theirs:
+            _check_apart(base, ours, theirs, task, weights)
         model = new_model(folder, task, pooling=bundle.manifest.model.pooling, dropout=dropout)
     shape = shape_of(model.config)
     if student is not None and parse_shape(student, shape, deeper=True) != shape:
         raise UsageError(f"--student {student}: expected the sizes of {base}, {shape}, as --start says; leave it out")
     name = base if Path(folder).exists() else folder
-    return Asked(shape, name, Student(model, shape, name))
+    return Asked(shape, name, Student(model, shape, name), None if ours == theirs else folder)
 
 
-def _check_vocabulary(base: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
-    """Raises `UsageError` where a base reads other tokens than the teacher, or by other numbers."""
-    other = [token for token, number in theirs.items() if ours.get(token) != number]
-    if not other and len(ours) == len(theirs):
-        return
-    shown = ", ".join(map(repr, sorted(other or ours.keys() - theirs.keys(), key=len)[:3]))
-    raise UsageError(
-        f"--start {base}: expected the teacher's vocabulary, {len(theirs):,} tokens, and it has {len(ours):,}; "
-        f"{len(other) or len(ours) - len(theirs):,} differ, such as {shown}: take a base of the same vocabulary"
+def _check_apart(base: str, ours: dict[str, int], theirs: dict[str, int], task: AnyTask, weights: Weights) -> None:
+    """Raises `UsageError` where a base reads other tokens than the teacher, and more than answers is to be learnt."""
+    other = sorted({token for token, _ in ours.items() ^ theirs.items()}, key=lambda token: (len(token), token))
+    apart = (
+        f"--start {base}: has another vocabulary than the teacher, {len(ours):,} and {len(theirs):,} tokens, of which "
+        f"{len(other):,} differ, such as {', '.join(map(repr, other[:3]))}"
     )
+    if isinstance(task, Tag | Answer):
+        raise UsageError(f"{apart}: the task {task.name} answers token by token, so take a base of the same vocabulary")
+    if inside := [name for name in weights if name not in ("hard", *OF_ANSWERS)]:
+        raise UsageError(
+            f"{apart}: {', '.join(inside)} compare states of equal tokens. Take a base of the same vocabulary, or an "
+            f"--objective of answers alone: hard, {', '.join(OF_ANSWERS)}"
+        )
+    say(f"  {base} reads by its own tokenizer, {len(ours):,} tokens, its teacher by another, {len(theirs):,}")

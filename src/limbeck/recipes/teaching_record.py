@@ -19,10 +19,10 @@ class Taught:
     """What a student was taught and by whom, for the manifest.
 
     `with_teachers` are the others and what each scores; `teacher_scores` and `teacher_parameters` are of all together.
-    `start`, `started_from` and `states_kept` say what the student began as: see `Student`; `pruned` what stayed of each
-    layer, and `vocabulary` what was cut, as records. `retention` is its metric in percent of the teacher's, of each
-    split where that is above 0; `standings` set it beside the teacher and others on test. It also learnt from
-    `unlabelled_rows`.
+    `start`, `started_from` and `states_kept` say what the student began as: see `Student`; with `own_tokenizer` it
+    reads otherwise than its teachers. `pruned` says what stayed of each layer, `vocabulary` what was cut, as records.
+    `retention` is its metric in percent of the teacher's, of each split where that is above 0; `standings` set it
+    beside the teacher and others on test. It also learnt from `unlabelled_rows`.
     """
 
     teacher: str
@@ -39,6 +39,7 @@ class Taught:
     started_from: tuple[int, ...]
     pruned: dict[str, Any] | None
     states_kept: float | None
+    own_tokenizer: bool
     vocabulary: dict[str, Any] | None
     retention: dict[str, float]
     standings: list[Standing]
@@ -51,7 +52,13 @@ class Taught:
 
 
 def taught_by(
-    course: Course, begun: Begun, tuned: FineTuned, standings: list[Standing], *, unlabelled_rows: int
+    course: Course,
+    begun: Begun,
+    tuned: FineTuned,
+    standings: list[Standing],
+    *,
+    own_tokenizer: bool,
+    unlabelled_rows: int,
 ) -> Taught:
     """What the student was taught."""
     made, judged, vocabulary = begun.made, begun.judged, begun.vocabulary
@@ -73,6 +80,7 @@ def taught_by(
         started_from=made.started_from,
         pruned=begun.pruned,
         states_kept=made.basis.kept if made.basis is not None else None,
+        own_tokenizer=own_tokenizer,
         vocabulary=vocabulary.record() if vocabulary is not None else None,
         retention={split: 100 * ours / theirs for split, (ours, theirs) in pairs.items() if theirs > 0},
         standings=standings,

@@ -88,7 +88,7 @@ def cut_tokenizer(file: Path, model: TextModel, rows: Rows, task: AnyTask) -> Tr
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The rows as the student reads them, and as its teacher does: the same unless the vocabulary was `cut`.
+    """The rows as the student reads them, and as its teacher does: the same unless its vocabulary is another or `cut`.
 
     `limit` is the most tokens that the student can read.
     """
@@ -107,24 +107,31 @@ class Both:
 def read_by_both(course: Course, asked: Asked, rows: Rows, *, trim: bool) -> Both:
     """Write the student's tokenizer into an empty folder, cut if wanted, and tokenise all splits.
 
+    A student that reads by a tokenizer of its own chooses how many tokens by the lengths that it sees.
+
     Raises `UsageError` for a tokenizer that cannot be cut, and `CheckFailed` for one that then splits training rows
     otherwise, so that the student's tokens are none of the teacher's.
     """
     bundle, task, splits = course.bundle, course.task, rows.splits
     reads = asked.made.model if asked.made else course.master  # as many tokens as the student
     folder = course.work / "bundle"
-    pad_id, limit = save_tokenizer(str(bundle.folder), reads, None, folder)
-    file, longest = folder / "tokenizer.json", min(bundle.manifest.model.max_tokens, limit)
+    pad_id, limit = save_tokenizer(asked.tokenizer or str(bundle.folder), reads, None, folder)
+    file, described = folder / "tokenizer.json", bundle.manifest.model
+    longest = min(described.max_tokens, limit)
     cut = cut_tokenizer(file, reads, rows, task) if trim else None
 
-    def read(file: Path, pad_id: int) -> Read:
+    def read(file: Path, pad_id: int, longest: int | None) -> Read:
         prepared = prepare(splits, Tokenizer(file), task, max_tokens=longest, limit=limit)
         return Read(prepared, with_unlabelled(prepared, rows.unlabelled, Tokenizer(file), task), pad_id, file)
 
-    ours = read(file, pad_id if cut is None else cut.number(pad_id))
+    own_pad_id = pad_id if cut is None else cut.number(pad_id)
+    if asked.tokenizer is not None:
+        ours = read(file, own_pad_id, None)
+        return Both(ours, read(bundle.tokenizer_file, described.pad_id, described.max_tokens), cut, limit)
+    ours = read(file, own_pad_id, longest)
     if cut is None:
         return Both(ours, ours, None, limit)
-    theirs = read(bundle.tokenizer_file, pad_id)
+    theirs = read(bundle.tokenizer_file, pad_id, longest)
     pairs = list(zip(ours.learnt.train.rows, theirs.learnt.train.rows, strict=False))
     same = len(pairs) == len(theirs.learnt.train.rows) == len(ours.learnt.train.rows)
     if not same or not all(np.array_equal(cut.kept[a.input_ids], b.input_ids) for a, b in pairs):

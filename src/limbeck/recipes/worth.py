@@ -66,7 +66,9 @@ def _alone(
         torch.manual_seed(plan.seed)
 
         def begun(base: TextModel) -> TextModel:
-            asked = asked_student(course.start, course.student, course.bundle, base, task, course.dropout)
+            asked = asked_student(
+                course.start, course.student, course.bundle, base, task, course.weights, course.dropout
+            )
             found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=course.dropout)
             return found.model
 

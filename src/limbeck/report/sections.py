@@ -108,7 +108,7 @@ def _taught(manifest: Manifest) -> Iterator[tuple[str, str]]:
     ours, theirs = manifest.scores["test"][metric], taught["teacher_scores"]["test"][metric]
     kept = f" ({taught['retention']['test']:.1f} % kept)" if "test" in taught["retention"] else ""
     yield "teacher", f"{taught['teacher']}, {taught['teacher_parameters']:,} parameters"
-    yield "student", taught["shape"]
+    yield "student", taught["shape"] + (", reads by a tokenizer of its own" if taught.get("own_tokenizer") else "")
     if pruned := taught.get("pruned"):
         (heads, of_heads), (units, of_units) = pruned["heads"], pruned["units"]
         yield (

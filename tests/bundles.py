@@ -39,7 +39,7 @@ def dead_heat(engines: Sequence[Engine], *_: object, **__: object) -> list[float
 def quick_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proofs state a made-up speed instead of measuring for seconds."""
     monkeypatch.setattr("limbeck.proving.measure_speed", lambda *_: SPEED)
-    monkeypatch.setattr("limbeck.recipes.judge.race_engines", dead_heat)
+    monkeypatch.setattr("limbeck.recipes.compressing.judge.race_engines", dead_heat)
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def build_bundle(fast: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
         out = tmp_path_factory.mktemp("built") / "model"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("limbeck.proving.measure_speed", lambda *_: SPEED)
-            patch.setattr("limbeck.recipes.judge.race_engines", dead_heat)
+            patch.setattr("limbeck.recipes.compressing.judge.race_engines", dead_heat)
             patch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
             limbeck.build(str(data), out=out, **{**fast, "epochs": 1, **arguments})
         return out

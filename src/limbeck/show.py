@@ -15,7 +15,7 @@ from limbeck.measure import Certificate
 from limbeck.measure.benchmark import Benchmark
 from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
-from limbeck.recipes.pretrained import PretrainedEncoder
+from limbeck.recipes.pretraining.pretrained import PretrainedEncoder
 from limbeck.recipes.tune import Race, Tuning
 from limbeck.recipes.verify import Verification
 from limbeck.tables import print_table

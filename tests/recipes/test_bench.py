@@ -22,8 +22,8 @@ from limbeck.measure.process import run_process as really_run
 from limbeck.predictor import Predictor
 from limbeck.recipes import bench as module
 from limbeck.recipes.bench import bench
-from limbeck.recipes.bench_advice import advice
-from limbeck.recipes.bench_peers import peers_of
+from limbeck.recipes.benching.advice import advice
+from limbeck.recipes.benching.peers import peers_of
 
 pytest_plugins = ("bundles",)
 
@@ -121,7 +121,7 @@ def test_beside_optimum_intel(classify_bundle: Path, texts: Path, monkeypatch: p
     package.OVModelForTokenClassification = None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "optimum", ModuleType("optimum"))
     monkeypatch.setitem(sys.modules, "optimum.intel", package)
-    monkeypatch.setattr("limbeck.recipes.bench_peers.version", lambda name: "2.2.0")
+    monkeypatch.setattr("limbeck.recipes.benching.peers.version", lambda name: "2.2.0")
     found = bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], against=["optimum-intel"])
     peers = {t.way: t.same_answers for t in found.timings if t.variant == "optimum-intel"}
     assert peers == {"single": 1.0, "batch 32": 1.0}
@@ -178,7 +178,7 @@ def test_no_rows_and_peers_that_are_not_there(
     def not_there(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("limbeck.recipes.bench_peers.version", not_there)
+    monkeypatch.setattr("limbeck.recipes.benching.peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
         peers_of(["transformers"], "classify")
 

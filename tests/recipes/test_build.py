@@ -153,7 +153,7 @@ def test_a_build_stopped_while_compiling_leaves_a_bundle_that_can_be_compiled(
 ) -> None:
     without_variants(own_bundle)
     with monkeypatch.context() as patch:
-        patch.setattr("limbeck.recipes.onnx_variants.quantize_int8", interrupt)
+        patch.setattr("limbeck.recipes.compressing.onnx_variants.quantize_int8", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build(own_bundle)
     assert read_bundle(own_bundle).manifest.variants == ()

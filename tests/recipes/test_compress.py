@@ -15,7 +15,7 @@ from limbeck.errors import CheckFailed, UsageError
 from limbeck.export.quantize import quantize_int8, weight_nodes
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
-from limbeck.recipes.judge import Judge
+from limbeck.recipes.compressing.judge import Judge
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -44,7 +44,7 @@ def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ..
             tries.append((per_channel, keep_fp32))
         quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32, settings=settings)
 
-    monkeypatch.setattr("limbeck.recipes.onnx_variants.quantize_int8", note)
+    monkeypatch.setattr("limbeck.recipes.compressing.onnx_variants.quantize_int8", note)
     return tries
 
 
@@ -81,8 +81,10 @@ def compress(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Compress:
                 holds=drop <= max_drop,
             )
 
-        monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
-        monkeypatch.setattr("limbeck.recipes.judge.race_engines", lambda *_, **__: [1000.0, int8_rows_per_second])
+        monkeypatch.setattr("limbeck.recipes.compressing.judge.prove", prove)
+        monkeypatch.setattr(
+            "limbeck.recipes.compressing.judge.race_engines", lambda *_, **__: [1000.0, int8_rows_per_second]
+        )
         return limbeck.compress(own_bundle, max_drop=1.0, threads=1)
 
     return made_up
@@ -184,7 +186,9 @@ def test_the_fastest_that_holds_is_chosen(compress: Compress) -> None:
 def test_the_best_for_what_was_asked_is_chosen(
     own_bundle: Path, monkeypatch: pytest.MonkeyPatch, objective: Any, chosen: str
 ) -> None:
-    monkeypatch.setattr("limbeck.recipes.judge.race_engines", lambda *_, singles: [1.0, 2.0] if singles else [2.0, 1.0])
+    monkeypatch.setattr(
+        "limbeck.recipes.compressing.judge.race_engines", lambda *_, singles: [1.0, 2.0] if singles else [2.0, 1.0]
+    )
     manifest = limbeck.compress(own_bundle, max_drop=100.0, threads=1, objective=objective).manifest
     assert manifest.chosen == chosen
     assert manifest.arguments["compress"]["objective"] == objective

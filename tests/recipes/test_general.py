@@ -11,7 +11,7 @@ from transformers import AutoModel
 from conftest import BAD, GOOD, review
 from limbeck.bundle import read_bundle
 from limbeck.errors import UsageError
-from limbeck.recipes.general import general_student, parse_general
+from limbeck.recipes.distilling.general import general_student, parse_general
 from limbeck.training.loop import Plan, Progress, fit
 
 pytest_plugins = ("bundles",)

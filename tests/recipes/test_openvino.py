@@ -16,7 +16,7 @@ from limbeck.export.quantize import Sensitivity
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
 from limbeck.proving import prove as really_prove
-from limbeck.recipes.openvino_variants import Trial
+from limbeck.recipes.compressing.openvino_variants import Trial
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -32,7 +32,8 @@ def test_a_bundle_for_openvino(
     own_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, reviews_csv: Path
 ) -> None:
     monkeypatch.setattr(
-        "limbeck.recipes.judge.race_engines", lambda engines, *_, **__: [float(i) for i in range(len(engines))]
+        "limbeck.recipes.compressing.judge.race_engines",
+        lambda engines, *_, **__: [float(i) for i in range(len(engines))],
     )
     bundle = limbeck.compress(own_bundle, max_drop=100.0, threads=1, engine=["openvino"], keep_all=True)
     names = [variant.name for variant in bundle.manifest.variants]
@@ -92,8 +93,8 @@ def test_where_int8_loses_too_much_the_most_sensitive_products_stay_in_fp32(
         return replace(made, drop_points=lost, holds=lost <= 1.0)
 
     monkeypatch.setattr("limbeck.export.openvino.quantize_openvino", quantize)
-    monkeypatch.setattr("limbeck.recipes.openvino_variants.sensitivities", lambda *_: ranked)
-    monkeypatch.setattr("limbeck.recipes.judge.prove", prove)
+    monkeypatch.setattr("limbeck.recipes.compressing.openvino_variants.sensitivities", lambda *_: ranked)
+    monkeypatch.setattr("limbeck.recipes.compressing.judge.prove", prove)
     manifest = limbeck.compress(own_bundle, max_drop=1.0, threads=1, engine=["openvino"]).manifest
     names = [s.node for s in ranked]
     refused = [c.remedies for c in manifest.refused if c.variant == "openvino-int8"]
@@ -114,9 +115,10 @@ def test_where_int8_loses_too_much_the_most_sensitive_products_stay_in_fp32(
 def test_of_openvino_the_chosen_variants_file_stays(
     own_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("limbeck.recipes.openvino_variants._int8_trials", lambda judge: [REFUSED])
+    monkeypatch.setattr("limbeck.recipes.compressing.openvino_variants._int8_trials", lambda judge: [REFUSED])
     monkeypatch.setattr(
-        "limbeck.recipes.judge.race_engines", lambda engines, *_, **__: [float(i == 2) for i in range(len(engines))]
+        "limbeck.recipes.compressing.judge.race_engines",
+        lambda engines, *_, **__: [float(i == 2) for i in range(len(engines))],
     )
     assert run(["compress", str(own_bundle), "--engine", "openvino", "--threads", "1", "--max-drop", "100"]) == 0
     assert "openvino-fp32 *" in capsys.readouterr().out

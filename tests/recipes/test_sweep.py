@@ -10,7 +10,7 @@ import pytest
 import limbeck
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.errors import MissingExtra, UsageError
-from limbeck.recipes.sweep import search_of
+from limbeck.recipes.training.sweep import search_of
 from limbeck.training.loop import Progress, fit
 
 if TYPE_CHECKING:

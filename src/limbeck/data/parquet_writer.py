@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from limbeck.data.writers import Rows, Write, check_columns, columns_of
+from limbeck.data.written import Rows, Write, check_columns, columns_of
 from limbeck.errors import DataError
 
 

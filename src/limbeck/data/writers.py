@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
 
-from limbeck.errors import DataError, UsageError
+from limbeck.data.written import Rows, Write, check_columns, columns_of
+from limbeck.errors import UsageError
 from limbeck.files import replace_when_written
 
 OutputFormat = Literal["table", "jsonl", "csv", "parquet"]
 _USUAL = {"truncated_tokens": 0, "windows": 1}  # a table for people leaves out what is as usual in all rows
-Rows = Sequence[Mapping[str, Any]]
-Write = Callable[[Rows], None]
 _SUFFIXES: dict[str, OutputFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -85,20 +84,6 @@ def _json(row: Mapping[str, Any]) -> str:
         return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:  # JSON has no NaN and no infinity, which a Parquet file may hold
         return json.dumps(json.loads(msgspec.json.encode(row, enc_hook=str)), ensure_ascii=False)
-
-
-def columns_of(rows: Rows) -> list[str]:
-    """The names in any of the rows: JSON lines need not all have the same."""
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def check_columns(row: Mapping[str, Any], columns: Collection[str], form: str) -> None:
-    """Raise `DataError` for a row with a column that the first rows had not."""
-    if more := [name for name in row if name not in columns]:
-        raise DataError(
-            f"a row has {', '.join(map(repr, more))}, which the first rows have not, so that {form} has no column "
-            "for it: write a .jsonl file"
-        )
 
 
 def _flat(value: object) -> object:

@@ -16,9 +16,9 @@ from limbeck.data import Columns, load_splits
 from limbeck.errors import UsageError
 from limbeck.measure import usable_cpus
 from limbeck.recipes.arguments import check_numbers
-from limbeck.recipes.augment_methods import EDA, Asked, makers_of
-from limbeck.recipes.augment_notes import outcome_lines
-from limbeck.recipes.augmented_files import SplitFormat, check_place, check_source, write_splits
+from limbeck.recipes.augmenting.files import SplitFormat, check_place, check_source, write_splits
+from limbeck.recipes.augmenting.methods import EDA, Asked, makers_of
+from limbeck.recipes.augmenting.notes import outcome_lines
 from limbeck.recipes.train import DEFAULT_BASE
 
 

@@ -23,9 +23,9 @@ from limbeck.measure.process import run_process
 from limbeck.measure.work import numpy_peak, operations, sizes_of
 from limbeck.predictor import Predictor, Text, load
 from limbeck.recipes.arguments import check_numbers
-from limbeck.recipes.bench_advice import advice
-from limbeck.recipes.bench_peers import peers_of, time_peers
-from limbeck.recipes.bench_ways import MOST_TOKENS_AT_ONCE, ClockedEngine, time_auto, time_batches
+from limbeck.recipes.benching.advice import advice
+from limbeck.recipes.benching.peers import peers_of, time_peers
+from limbeck.recipes.benching.ways import MOST_TOKENS_AT_ONCE, ClockedEngine, time_auto, time_batches
 from limbeck.recipes.inputs import input_columns, input_place
 from limbeck.text import Tokens
 from limbeck.tuning import Objective, settings_for

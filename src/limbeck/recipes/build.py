@@ -17,7 +17,7 @@ from limbeck.errors import CheckFailed, UsageError
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.distill import distill as distil
-from limbeck.recipes.pruned import check_student_of_base
+from limbeck.recipes.distilling.pruned import check_student_of_base
 from limbeck.recipes.report import report
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE, TrainArguments, train

@@ -13,10 +13,10 @@ from limbeck.console import say, stage
 from limbeck.engines.load import EngineName, usable_engines
 from limbeck.errors import CheckFailed
 from limbeck.recipes.arguments import check_numbers, fingerprint
-from limbeck.recipes.judge import Judge, Objective
-from limbeck.recipes.onnx_variants import onnx_variants
-from limbeck.recipes.openvino_variants import keep_openvino_files, openvino_variants
-from limbeck.recipes.trained import made_with
+from limbeck.recipes.compressing.judge import Judge, Objective
+from limbeck.recipes.compressing.onnx_variants import onnx_variants
+from limbeck.recipes.compressing.openvino_variants import keep_openvino_files, openvino_variants
+from limbeck.recipes.training.trained import made_with
 
 
 def compress(

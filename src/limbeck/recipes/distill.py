@@ -18,23 +18,23 @@ from limbeck.distillation.wanted import parse_objective
 from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers
-from limbeck.recipes.begun import begin
-from limbeck.recipes.course import Course, rows_of
-from limbeck.recipes.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
-from limbeck.recipes.layers_first import in_two
-from limbeck.recipes.lessons import layer_map_of, teach
-from limbeck.recipes.pruned import check_alone, named_student
-from limbeck.recipes.student import asked_student, check_start_name, check_student
-from limbeck.recipes.taught import student_task
-from limbeck.recipes.teachers import check_apart, open_teachers
-from limbeck.recipes.teaching_record import taught_by
+from limbeck.recipes.distilling.begun import begin
+from limbeck.recipes.distilling.course import Course, rows_of
+from limbeck.recipes.distilling.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
+from limbeck.recipes.distilling.layers_first import in_two
+from limbeck.recipes.distilling.lessons import layer_map_of, teach
+from limbeck.recipes.distilling.pruned import check_alone, named_student
+from limbeck.recipes.distilling.record import taught_by
+from limbeck.recipes.distilling.student import asked_student, check_start_name, check_student
+from limbeck.recipes.distilling.taught import student_task
+from limbeck.recipes.distilling.teachers import check_apart, open_teachers
+from limbeck.recipes.distilling.trimmed import read_by_both
+from limbeck.recipes.distilling.worth import contest
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker
-from limbeck.recipes.trained import already_trained, manifest_of, source_of, write_trained
-from limbeck.recipes.training_choices import default_epochs, default_learning_rate, plan_of
-from limbeck.recipes.training_notes import data_lines
-from limbeck.recipes.trimmed import read_by_both
-from limbeck.recipes.worth import contest
+from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of
+from limbeck.recipes.training.notes import data_lines
+from limbeck.recipes.training.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.training.processes import join
 
 # Arguments that change no weight; what --target-speedup asks for is in the student's name.

@@ -24,15 +24,15 @@ from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
-from limbeck.recipes.pretrained import PretrainedEncoder, Record, already_pretrained, write_record
-from limbeck.recipes.pretraining_card import pretraining_card
-from limbeck.recipes.pretraining_notes import head_lines, outcome_lines, text_lines
-from limbeck.recipes.pretraining_setup import from_nothing, masking_of, packed_text, vocabulary_of
+from limbeck.recipes.pretraining.card import pretraining_card
+from limbeck.recipes.pretraining.notes import head_lines, outcome_lines, text_lines
+from limbeck.recipes.pretraining.pretrained import PretrainedEncoder, Record, already_pretrained, write_record
+from limbeck.recipes.pretraining.setup import from_nothing, masking_of, packed_text, vocabulary_of
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE
-from limbeck.recipes.trained import move_into_place, save_tokenizer
-from limbeck.recipes.training_choices import default_learning_rate, plan_of
-from limbeck.recipes.training_notes import training_bar
+from limbeck.recipes.training.choices import default_learning_rate, plan_of
+from limbeck.recipes.training.notes import training_bar
+from limbeck.recipes.training.trained import move_into_place, save_tokenizer
 from limbeck.text import Packed, Tokenizer
 from limbeck.training.loop import Plan
 from limbeck.training.pretrain import SCORE, Pretrained, pretrain_model

@@ -15,12 +15,9 @@ from limbeck.nn.model import TextModel, checkpoint_gradients, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint
-from limbeck.recipes.kept import keep_frozen
-from limbeck.recipes.sweep import Chosen, Setting, run_sweep, search_of
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
-from limbeck.recipes.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
-from limbeck.recipes.training_choices import (
+from limbeck.recipes.training.choices import (
     default_epochs,
     default_learning_rate,
     head_of,
@@ -28,7 +25,10 @@ from limbeck.recipes.training_choices import (
     start_at_frequencies,
     task_of,
 )
-from limbeck.recipes.training_notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.training.kept import keep_frozen
+from limbeck.recipes.training.notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.training.sweep import Chosen, Setting, run_sweep, search_of
+from limbeck.recipes.training.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
 from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer
 from limbeck.training.adversarial import Adversary, Attack

@@ -21,8 +21,8 @@ from limbeck.errors import UsageError
 from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
 from limbeck.nn.resolve import resolve_base
-from limbeck.recipes.pruned import Pruning, asked_shape
-from limbeck.recipes.taught import Read
+from limbeck.recipes.distilling.pruned import Pruning, asked_shape
+from limbeck.recipes.distilling.taught import Read
 from limbeck.tasks import Answer, AnyTask, Tag
 from limbeck.training.processes import join
 

@@ -8,9 +8,9 @@ from typing import Any
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
 from limbeck.measure.contest import Standing
-from limbeck.recipes.begun import Begun
-from limbeck.recipes.course import Course
-from limbeck.recipes.taught import Scores
+from limbeck.recipes.distilling.begun import Begun
+from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.taught import Scores
 from limbeck.training.fine_tune import FineTuned
 
 

@@ -14,10 +14,10 @@ from limbeck.distillation.wanted import Weights
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import fingerprint
-from limbeck.recipes.taught import columns_of, read_rows
-from limbeck.recipes.teachers import Teacher
+from limbeck.recipes.distilling.taught import columns_of, read_rows
+from limbeck.recipes.distilling.teachers import Teacher
+from limbeck.recipes.distilling.unlabelled import Unlabelled, read_unlabelled
 from limbeck.recipes.tracking import Tracker
-from limbeck.recipes.unlabelled import Unlabelled, read_unlabelled
 from limbeck.tasks import AnyTask
 from limbeck.training.loop import Plan
 

@@ -9,10 +9,10 @@ from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.students import Student
 from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
-from limbeck.recipes.course import Course
-from limbeck.recipes.kept import kept_states
-from limbeck.recipes.training_notes import training_bar
-from limbeck.recipes.trimmed import Both
+from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.kept import kept_states
+from limbeck.recipes.distilling.trimmed import Both
+from limbeck.recipes.training.notes import training_bar
 from limbeck.training.processes import join
 
 _ANSWERS = ("hard", *OF_ANSWERS)

@@ -15,7 +15,7 @@ from limbeck.data.records import USUAL, InputRow, Table
 from limbeck.data.sources import open_input
 from limbeck.distillation.wanted import Weights
 from limbeck.errors import DataError, UsageError
-from limbeck.recipes.augmented_files import is_augmented
+from limbeck.recipes.augmenting.files import is_augmented
 from limbeck.tasks import AnyTask, Label
 from limbeck.tasks.embed import learnt_from
 from limbeck.text import Tokenizer

@@ -11,8 +11,8 @@ from limbeck.data import Columns, Splits, load_splits
 from limbeck.data.records import USUAL
 from limbeck.data.sources import open_source
 from limbeck.errors import DataError
-from limbeck.recipes.augmented_files import is_augmented
-from limbeck.recipes.training_choices import task_of
+from limbeck.recipes.augmenting.files import is_augmented
+from limbeck.recipes.training.choices import task_of
 from limbeck.tasks import AnyTask, Embed, make_task
 from limbeck.training.prepare import Prepared
 

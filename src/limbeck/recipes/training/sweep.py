@@ -21,7 +21,7 @@ from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import RANGES
 from limbeck.recipes.tracking import Tracker, tracked
-from limbeck.recipes.training_notes import training_bar
+from limbeck.recipes.training.notes import training_bar
 from limbeck.tasks import AnyTask
 from limbeck.training.fine_tune import fit_rows
 from limbeck.training.loop import Fit, Plan, Progress, steps_per_epoch

@@ -21,8 +21,8 @@ from limbeck.export.onnx import OPSET
 from limbeck.export.quantize import sensitivities
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
-from limbeck.recipes.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
-from limbeck.recipes.remedies import keep_sensitive
+from limbeck.recipes.compressing.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
+from limbeck.recipes.compressing.remedies import keep_sensitive
 
 FOLDER = "openvino"
 FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model_qint8_quantized.xml"

@@ -16,11 +16,11 @@ from limbeck.errors import CheckFailed
 from limbeck.files import write_text
 from limbeck.nn.model import TextModel
 from limbeck.predictor import labelled_inputs
-from limbeck.recipes.course import Course, Rows
-from limbeck.recipes.student import Asked
-from limbeck.recipes.taught import Read
-from limbeck.recipes.trained import save_tokenizer
-from limbeck.recipes.unlabelled import with_unlabelled
+from limbeck.recipes.distilling.course import Course, Rows
+from limbeck.recipes.distilling.student import Asked
+from limbeck.recipes.distilling.taught import Read
+from limbeck.recipes.distilling.unlabelled import with_unlabelled
+from limbeck.recipes.training.trained import save_tokenizer
 from limbeck.tasks import AnyTask
 from limbeck.text import Tokenizer, Trimmed, trim_tokenizer, unknown_id
 from limbeck.training.prepare import prepare

@@ -11,12 +11,12 @@ from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
-from limbeck.recipes.course import Course
-from limbeck.recipes.kept import kept_answers, kept_states
-from limbeck.recipes.layers_first import in_two, teach_layers
+from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.kept import kept_answers, kept_states
+from limbeck.recipes.distilling.layers_first import in_two, teach_layers
+from limbeck.recipes.distilling.trimmed import Both
 from limbeck.recipes.tracking import tracked
-from limbeck.recipes.training_notes import outcome_lines, training_bar
-from limbeck.recipes.trimmed import Both
+from limbeck.recipes.training.notes import outcome_lines, training_bar
 from limbeck.training.fine_tune import FineTuned, fine_tune
 from limbeck.training.prepare import standardise
 from limbeck.training.processes import join

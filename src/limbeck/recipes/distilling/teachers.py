@@ -22,7 +22,7 @@ from limbeck.engines.torch_engine import TorchEngine
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, load_model
 from limbeck.predictor import labelled_logits
-from limbeck.recipes.taught import Read, Scores
+from limbeck.recipes.distilling.taught import Read, Scores
 from limbeck.tasks import AnyTask, Embed, Logits
 from limbeck.training.prepare import TokenizedSplit
 from limbeck.training.processes import join

@@ -16,14 +16,14 @@ from limbeck.measure.contest import Entrant, Standing, standings
 from limbeck.nn.model import TextModel, load_model, new_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
-from limbeck.recipes.baseline import word_baseline
-from limbeck.recipes.begun import Begun
-from limbeck.recipes.course import Course
-from limbeck.recipes.pruned import Pruning
-from limbeck.recipes.student import asked_student, begun_student
-from limbeck.recipes.training_choices import start_at_frequencies
-from limbeck.recipes.training_notes import outcome_lines, training_bar
-from limbeck.recipes.trimmed import Both, trimmed_student
+from limbeck.recipes.distilling.baseline import word_baseline
+from limbeck.recipes.distilling.begun import Begun
+from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.pruned import Pruning
+from limbeck.recipes.distilling.student import asked_student, begun_student
+from limbeck.recipes.distilling.trimmed import Both, trimmed_student
+from limbeck.recipes.training.choices import start_at_frequencies
+from limbeck.recipes.training.notes import outcome_lines, training_bar
 from limbeck.report.worth import ALONE, STUDENT, TEACHER, compiled_variants, worth_lines
 from limbeck.tasks import AnyTask, Classify
 from limbeck.training.fine_tune import FineTuned, fine_tune

@@ -7,12 +7,12 @@ from typing import Any
 
 from limbeck.console import notes, stage
 from limbeck.distillation.students import Student
-from limbeck.recipes.course import Course
-from limbeck.recipes.pruned import Pruning, chosen_pruning, timed_record
-from limbeck.recipes.student import Asked, begun_student, student_lines
-from limbeck.recipes.teachers import Judged, judge_teachers, teacher_lines
-from limbeck.recipes.training_choices import start_at_frequencies
-from limbeck.recipes.trimmed import Both, Vocabulary, trimmed_student
+from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.pruned import Pruning, chosen_pruning, timed_record
+from limbeck.recipes.distilling.student import Asked, begun_student, student_lines
+from limbeck.recipes.distilling.teachers import Judged, judge_teachers, teacher_lines
+from limbeck.recipes.distilling.trimmed import Both, Vocabulary, trimmed_student
+from limbeck.recipes.training.choices import start_at_frequencies
 from limbeck.training.optimizer import freeze
 from limbeck.training.processes import join
 

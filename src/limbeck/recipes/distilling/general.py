@@ -25,11 +25,11 @@ from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import fingerprint, installed_versions
-from limbeck.recipes.pretrained import Record, already_pretrained, write_record
-from limbeck.recipes.pretraining_notes import text_lines
-from limbeck.recipes.pretraining_setup import packed_text
-from limbeck.recipes.trained import move_into_place, save_tokenizer
-from limbeck.recipes.training_notes import training_bar
+from limbeck.recipes.pretraining.notes import text_lines
+from limbeck.recipes.pretraining.pretrained import Record, already_pretrained, write_record
+from limbeck.recipes.pretraining.setup import packed_text
+from limbeck.recipes.training.notes import training_bar
+from limbeck.recipes.training.trained import move_into_place, save_tokenizer
 from limbeck.report.card import markdown
 from limbeck.tasks import Embed
 from limbeck.text import Packed, Tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from limbeck.recipes.pretrained import Record
+from limbeck.recipes.pretraining.pretrained import Record
 from limbeck.report.card import markdown
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

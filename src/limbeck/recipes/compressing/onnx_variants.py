@@ -20,8 +20,8 @@ from limbeck.export.onnx import OPSET, Exported, count_operators, export_onnx
 from limbeck.export.quantize import Sensitivity, quantize_int8, sensitivities, weight_nodes
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
-from limbeck.recipes.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
-from limbeck.recipes.remedies import keep_sensitive
+from limbeck.recipes.compressing.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
+from limbeck.recipes.compressing.remedies import keep_sensitive
 
 FP32_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_quantized.onnx"
 PER_CHANNEL = "a scale per output channel"

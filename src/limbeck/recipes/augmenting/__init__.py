@@ -1,0 +1,1 @@
+"""What `limbeck augment` is made of."""

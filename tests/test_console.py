@@ -12,12 +12,13 @@ def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     with progress_bar("steps", 600) as update:
-        for second in range(0, 151, 10):
+        for second in range(30, 181, 10):  # it began late, resumed at 300
             now[0] = second
-            update(300 + second, "loss 0.4")  # resumed at 300
+            update(270 + second, "loss 0.4")
     assert capsys.readouterr().err.splitlines() == [
-        "  steps 360 of 600: loss 0.4, 4 min 00 s left",
-        "  steps 420 of 600: loss 0.4, 3 min 00 s left",
+        "  steps 330 of 600: loss 0.4, 4 min 30 s left",
+        "  steps 390 of 600: loss 0.4, 3 min 30 s left",
+        "  steps 450 of 600: loss 0.4, 2 min 30 s left",
     ]
 
 
@@ -25,7 +26,8 @@ def test_a_log_of_what_has_no_end(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(console, "SECONDS_A_LINE", 0.0)
     with progress_bar("rows", None) as update:
         update(7, "70 rows/s")
-    assert capsys.readouterr().err == "  rows 7: 70 rows/s\n"
+        update(8, "")
+    assert capsys.readouterr().err == "  rows 7: 70 rows/s\n  rows 8\n"
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,5 +57,10 @@ def test_rows_one_after_another(printed: Printed) -> None:
     ]
 
 
+def test_what_is_empty_in_one_row_is_left_out_there(printed: Printed) -> None:
+    table = (("way", "rows/s", "p99 ms"), [("one", "7", "3.1"), ("many", "90", "")])
+    assert printed(10, table=table) == ["one", "  rows/s: 7", "  p99 ms: 3.1", "many", "  rows/s: 90"]
+
+
 def test_a_file_is_as_wide_as_it_needs(printed: Printed) -> None:
     assert any("onnx-fp32" in line and "REFUSED" in line for line in printed(30, terminal=False))

@@ -114,7 +114,7 @@ def _launch(
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 a check failed, 2 bad input or usage, 130 interrupted."""
-    # What stops a container, or `timeout`, leaves as little behind as Ctrl-C.
+    # What stops a container, or `timeout`, leaves nothing half-written either.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 

@@ -50,7 +50,7 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], 
     """A progress bar, or where there is no terminal a line a minute; call what it yields with the count done so far
     and a short remark.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and "ipykernel" not in sys.modules:  # notebooks have bars of their own
         yield _line_a_minute(what, total)
         return
     # What shows no bar starts faster without it.
@@ -70,22 +70,19 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, str], 
 
 
 def _line_a_minute(what: str, total: int | None) -> Callable[[int, str], None]:
-    start = said = time.monotonic()
-    first: int | None = None
+    begun: tuple[float, int] | None = None  # when, and with how much done: what was resumed was not done now
+    said = time.monotonic()
 
     def update(done: int, remark: str) -> None:
-        nonlocal said, first
+        nonlocal said, begun
         now = time.monotonic()
-        first = done if first is None else first  # what was resumed was not done now
+        start, first = begun = begun or (now, done)
         if now - said < SECONDS_A_LINE:
             return
         said = now
-        of, left = "", ""
-        if total:
-            of = f" of {total:,}"
-            if done > first:
-                left = f", {duration((total - done) * (now - start) / (done - first))} left"
-        say(f"  {what} {done:,}{of}: {remark}{left}")
+        left = duration((total - done) * (now - start) / (done - first)) + " left" if total and done > first else ""
+        after = ", ".join(part for part in (remark, left) if part)
+        say(f"  {what} {done:,}" + (f" of {total:,}" if total else "") + (f": {after}" if after else ""))
 
     return update
 

@@ -25,8 +25,8 @@ RACES = {
     "threads": "single texts: threads",
     "streams": "many texts: batches at once",
     "budget_tokens": "tokens a batch",
-    "round_to": "lengths padded to a multiple of",
-    "batch_cost": "tokens padded rather than a batch more",
+    "round_to": "lengths to a multiple of",
+    "batch_cost": "tokens padded to save a batch",
 }
 LEGEND = (
     "drop: lost against fp32 PyTorch on the same rows, in points (hundredths) with its 95 % interval; changed: other "
@@ -192,7 +192,6 @@ def _race_rows(race: Race) -> Iterator[tuple[str, str, str, str]]:
         asleep = "" if trial.settings.spinning else ", waiting asleep"
         marks = (("before", i == 0), ("kept", trial.settings == race.kept))
         yield name, f"{value}{asleep}", f"{trial.rows_per_second:.0f}", ", ".join(m for m, holds in marks if holds)
-        name = ""
 
 
 def _gain(times: float) -> str:

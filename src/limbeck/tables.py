@@ -31,8 +31,6 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             Console(width=width, height=height).print(table)
             return
     for row in rows:
-        cells = [row[column].replace("\n", " ") for column in filled]
-        named = (
-            f"{head[column]}: {cell}" if head[column] else cell for column, cell in zip(filled, cells, strict=True)
-        )
-        sys.stdout.write("\n  ".join([cells[0], *list(named)[1:]]) + "\n")
+        first, *rest = ((head[column], row[column].replace("\n", " ")) for column in filled)
+        named = (f"{name}: {cell}" if name else cell for name, cell in rest if cell)
+        sys.stdout.write("\n  ".join([first[1], *named]) + "\n")

@@ -41,9 +41,12 @@ def keep_tuned(bundle: Bundle, variant: Variant, tuned: Tuned) -> Path:
     return path
 
 
-def is_tuned(bundle: Bundle, variant: Variant) -> bool:
-    """Whether settings of a variant were kept on this machine."""
-    return tuned_file(bundle, variant).exists()
+def kept_tuned(bundle: Bundle, variant: Variant) -> Tuned | None:
+    """The settings that were kept on this machine; None where it was never tuned, or by another version."""
+    try:
+        return msgspec.json.decode(tuned_file(bundle, variant).read_bytes(), type=Tuned)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def settings_for(
@@ -59,11 +62,8 @@ def settings_for(
         raise UsageError(f"unknown device {device!r}: expected {' or '.join(get_args(Device))}")
     if device != "cpu":
         return Settings(device=device, threads=threads)
-    try:
-        tuned = msgspec.json.decode(tuned_file(bundle, variant).read_bytes(), type=Tuned)
-        found = tuned.latency if objective == "latency" else tuned.throughput
-    except (OSError, msgspec.DecodeError):  # never tuned, or by another version
-        found = DEFAULT
+    tuned = kept_tuned(bundle, variant) or Tuned(latency=DEFAULT, throughput=DEFAULT)
+    found = tuned.latency if objective == "latency" else tuned.throughput
     if threads is None:
         return found
     return msgspec.structs.replace(found, threads=threads, streams=min(found.streams, threads))

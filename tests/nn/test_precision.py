@@ -41,6 +41,7 @@ def test_the_first_step_only_warms_up_and_one_slow_step_decides_nothing() -> Non
     assert choice.precision == "fp32"
     assert (choice.fp32_ms, choice.bf16_ms) == pytest.approx((10.0, 20.0))
     assert measured([5.0, 10, 10, 900], [5.0, 10, 10, 1]).precision == "fp32"
+    assert measured([9.0, 10, 10, 10], [900.0, 5, 500, 5]).precision == "bf16"
 
 
 def test_what_is_hopeless_is_not_measured_again() -> None:

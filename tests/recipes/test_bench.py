@@ -236,6 +236,14 @@ def test_no_change_is_advised_that_gains_nothing(say: Say) -> None:
     assert not [line for line in say(batch={"padding": 0.61, "rows_per_second": 95.0}) if "padding" in line]
 
 
+def test_what_is_too_slow_for_all_rows(classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.0)
+    chosen = limbeck.load(classify_bundle).variant.name
+    found = bench(classify_bundle, texts, threads=1, variant=[chosen])
+    assert any("take fewer --rows" in line for line in found.advice)
+    assert not any("was not timed" in line for line in found.advice)
+
+
 def test_the_chosen_variant_was_not_timed(classify_bundle: Path, texts: Path) -> None:
     chosen = limbeck.load(classify_bundle).variant.name
     (other,) = {"onnx-fp32", "onnx-int8"} - {chosen}

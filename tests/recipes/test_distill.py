@@ -215,7 +215,8 @@ def test_a_student_with_a_tokenizer_of_its_own(
     settings = {"student": None, "start": other_base, "epochs": 8, "batch": 8, "learning_rate": 1e-3}
     bundle = distill(classify_bundle, reviews_csv, objective="soft=1", compare=True, **settings)
     said = capsys.readouterr().err
-    assert f"{other_base} reads by its own tokenizer, " in said
+    assert "the student reads by its own tokenizer of " in said
+    assert "who cuts 0 of 160 training rows at " in said
     assert bundle.manifest.training["distillation"]["own_tokenizer"] is True
     assert bundle.manifest.scores["test"]["accuracy"] > 0.8  # learnt from the teacher's answers alone, to the same rows
     assert (
@@ -243,7 +244,28 @@ def test_a_tokenizer_of_its_own_cut_and_rows_without_labels(
         unlabelled=[str(tmp_path / "more.csv")],
         epochs=1,
     )
-    assert bundle.manifest.training["distillation"]["vocabulary"]["before"] > 100
+    taught = bundle.manifest.training["distillation"]
+    assert taught["vocabulary"]["tokens"] < taught["vocabulary"]["before"]
+    assert taught["unlabelled_rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "named"), [("multilabel_csv", {"label": "labels", "label_separator": "|"}), ("regress_csv", {})]
+)
+def test_a_tokenizer_of_its_own_for_other_tasks_and_several_teachers(
+    data: str,
+    named: dict[str, str],
+    teacher: Teacher,
+    distill: Distill,
+    other_base: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    path = request.getfixturevalue(data)
+    first = teacher(path, batch=8, **named)
+    settings = {"student": None, "start": other_base, "batch": 8, "learning_rate": 1e-3, "epochs": 6}
+    bundle = distill(first, path, objective="soft=1", with_teacher=[first], **settings)
+    losses = [evaluation["loss"] for evaluation in bundle.manifest.training["fit"]["evaluations"]]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_vectors_are_learnt_by_a_tokenizer_of_its_own(
@@ -523,7 +545,7 @@ def test_a_student_is_not_written_over_a_teacher(
 def test_a_folder_that_another_command_made(
     own_bundle: Path, classify_bundle: Path, reviews_csv: Path, distill: Distill
 ) -> None:
-    with pytest.raises(UsageError, match=r"own exists and was made by limbeck train: choose another --out"):
+    with pytest.raises(UsageError, match=r"own exists and was made by limbeck train or build: choose another --out"):
         distill(classify_bundle, reviews_csv, out="own")
 
 

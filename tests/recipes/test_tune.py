@@ -13,6 +13,7 @@ from limbeck.engines import Settings
 from limbeck.errors import UsageError
 from limbeck.measure import this_machine
 from limbeck.recipes import tune as module
+from limbeck.recipes.predict import predict
 from limbeck.recipes.tune import tune
 from limbeck.tuning import Tuned, keep_tuned, settings_for
 
@@ -115,11 +116,12 @@ def test_threads_that_are_said_count(classify_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"latency": {"threads": 1, "wings": 2}, "throughput": {}}'])
-def test_what_cannot_be_read_is_as_never_tuned(classify_bundle: Path, text: str) -> None:
+def test_what_cannot_be_read_is_as_never_tuned(classify_bundle: Path, text: str, tmp_path: Path) -> None:
     bundle = read_bundle(classify_bundle)
     variant = bundle.variant("onnx-fp32")
     keep_tuned(bundle, variant, Tuned(latency=ALONE, throughput=MANY)).write_text(text)
     assert settings_for(bundle, variant, "latency", None) == Settings()
+    assert not predict(classify_bundle, "a film", output=tmp_path / "out.csv").tuned
 
 
 @pytest.mark.usefixtures("quick")
@@ -131,5 +133,7 @@ def test_the_command(classify_bundle: Path, capsys: pytest.CaptureFixture[str]) 
     assert "as fast as by default, many" in printed.out
     assert "predict uses this from now on: " in printed.out
     assert "Timing onnx-fp32 on batches" in printed.err
+    assert run(["predict", str(classify_bundle), *["a film"] * 21, "--variant", "onnx-fp32"]) == 0
+    assert "onnx-fp32, tuned" in capsys.readouterr().err
     assert run(["tune", str(classify_bundle), "--threads", "0"]) == 2
     assert "--threads" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from limbeck.engines.base import Arrays
 from limbeck.errors import CheckFailed
 from limbeck.text import Tokens
-from limbeck.training.kept import Kept, keep, kept_file
+from limbeck.training.kept import Kept, forget_unused, keep, kept_file
 
 LENGTHS = (3, 7, 5)
 ROWS = [Tokens(row, np.arange(n, dtype=np.int32) + 10 * row, np.zeros(n, np.int8)) for row, n in enumerate(LENGTHS)]
@@ -63,11 +63,12 @@ def test_what_is_no_number_is_not_kept(tmp_path: Path) -> None:
 def test_what_nothing_has_asked_for_in_a_long_time_makes_room(tmp_path: Path) -> None:
     for name in ("old", "used"):
         kept(tmp_path / f"{name}.npy", Ids(of_tokens=False))
+    (tmp_path / ".killed.npy.7.partial").touch()
     for path in tmp_path.iterdir():
         os.utime(path, (0, 0))
     kept(tmp_path / "used.npy", Ids(of_tokens=False))
-    kept(tmp_path / "new.npy", Ids(of_tokens=False))
-    assert {path.name for path in tmp_path.iterdir()} == {"used.npy", "new.npy"}
+    forget_unused(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"used.npy"}
 
 
 def test_the_file_is_another_for_other_rows_and_makers() -> None:

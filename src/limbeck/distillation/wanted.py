@@ -11,6 +11,8 @@ Weights = dict[str, float]
 
 # From the answers alone: the teacher's are computed once.
 OF_ANSWERS = ("soft", "logits", "contrastive")
+# What needs no look inside the teacher.
+WITHOUT_STATES = ("hard", *OF_ANSWERS)
 # Layer for layer, along the layer map.
 OF_LAYERS = ("hidden", "directions", "patient", "attention")
 # Of the last layers, or of the embeddings.

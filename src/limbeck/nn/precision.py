@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 Precision = Literal["fp32", "bf16"]
-HOPELESS = 8  # so many times as slow, bf16 will not be found faster
+HOPELESS, HOPELESS_MS = 8, 2_000  # bf16 that is so many times as slow, and takes so long, will not be found faster
 MIN_GAIN = 1.1  # below this bf16 is not worth its rounding
 
 
@@ -48,7 +48,7 @@ def measure_precision(
                 start = clock()
                 step(precision)
                 times[precision].append(1000 * (clock() - start))
-            if times["bf16"][-1] > HOPELESS * times["fp32"][-1]:
+            if times["bf16"][-1] > max(HOPELESS_MS, HOPELESS * times["fp32"][-1]):
                 break
     fp32, bf16 = (median(times[p][1:] or times[p]) for p in precisions)  # the first of each warms up
     return PrecisionChoice("bf16" if fp32 > MIN_GAIN * bf16 else "fp32", fp32, bf16)

@@ -27,7 +27,7 @@ from limbeck.recipes.distilling.pruned import check_alone, named_student
 from limbeck.recipes.distilling.record import taught_by
 from limbeck.recipes.distilling.student import asked_student, check_start_name, check_student
 from limbeck.recipes.distilling.taught import student_task
-from limbeck.recipes.distilling.teachers import check_apart, open_teachers
+from limbeck.recipes.distilling.teachers import check_out, open_teachers
 from limbeck.recipes.distilling.trimmed import read_by_both
 from limbeck.recipes.distilling.worth import contest
 from limbeck.recipes.together import together
@@ -192,7 +192,7 @@ def distill(
     check_tracker(track)
     out, teacher = Path(out), str(teacher)
     unlabelled, with_teacher = list(map(str, unlabelled)), list(map(str, with_teacher))
-    check_apart(out, (teacher, *with_teacher))
+    check_out(out, (teacher, *with_teacher))
     check_start_name(start)
     student = named_student(student, target_speedup)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
@@ -204,7 +204,7 @@ def distill(
     processes = join()
     teachers = processes.on_first(lambda: open_teachers(teacher, with_teacher, teacher_variant, weights))
     bundle = teachers[0].bundle
-    check_student(student, start, bundle)
+    check_student(student, start, bundle, weights)
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
         rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, weights, skipped))
@@ -264,15 +264,12 @@ def distill(
     with stage("Tokenising"):
         both = processes.on_first(lambda: read_by_both(course, asked, rows, trim=trim_vocabulary))
         notes(data_lines(task, both.ours.learnt))
+        notes(both.lines())
     begun = begin(course, asked, both)
     tuned = teach(course, begun.made, both)
     alone = epochs or default_epochs(len(rows.splits.train), batch * accumulate, task.outputs)
     found = contest(course, begun, both, tuned, alone_epochs=alone if compare else None)
-    taught = taught_by(
-        *(course, begun, tuned, found),
-        own_tokenizer=asked.tokenizer is not None,
-        unlabelled_rows=len(rows.unlabelled.texts),
-    ).record()
+    taught = taught_by(course, begun, both, tuned, found, unlabelled_rows=len(rows.unlabelled.texts)).record()
     model = msgspec.structs.replace(
         bundle.manifest.model,
         base=begun.made.start if asked.made and general is None else bundle.manifest.model.base,

@@ -23,7 +23,7 @@ from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
-from limbeck.tuning import Objective, is_tuned
+from limbeck.tuning import Objective, kept_tuned
 
 CHUNK_CHARACTERS = 8_000_000
 STANDARD_OUTPUT = "standard output"
@@ -117,6 +117,7 @@ def predict(
     predictor = load(
         bundle, variant=variant, threads=threads, max_tokens=max_tokens, objective=objective, device=device
     )
+    tuned = device == "cpu" and kept_tuned(predictor.bundle, predictor.variant) is not None
     if variant is None and device == "cpu" and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
@@ -148,7 +149,6 @@ def predict(
             windowed += sum(r["windows"] != 1 for r in records)
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
-    tuned = device == "cpu" and is_tuned(predictor.bundle, predictor.variant)
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, tuned, where)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -29,11 +30,13 @@ def together(recipe: Callable[P, T]) -> Callable[P, T]:
             silence()
         try:
             result = recipe(*args, **kwargs)
-        except (Exception, KeyboardInterrupt):
-            if processes.failed_before():
-                time.sleep(LAUNCHER_SECONDS)
-                raise SystemExit(2) from None
-            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if not processes.failed_before():
+                raise
+            if isinstance(error, Exception):
+                with suppress(KeyboardInterrupt):
+                    time.sleep(LAUNCHER_SECONDS)
+            raise SystemExit(2) from None
         processes.part()
         return result
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,6 @@ def keep(
     """
     starts = np.cumsum([0, *map(len, rows)]) if of_tokens else None
     if not path.is_file():
-        _forget_unused(path.parent)
         shape = kept_shape(rows, width, of_tokens=of_tokens)
         with replace_when_written(path) as beside:
             found: NDArray[np.float16] = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
@@ -89,11 +89,12 @@ def keep(
     return Kept(mapped, starts)
 
 
-def _forget_unused(folder: Path) -> None:
-    """Remove what no training has asked for in a long time: states of many rows take gigabytes."""
-    for file in folder.glob("*.npy"):
-        if time.time() - file.stat().st_mtime > UNUSED_SECONDS:
-            file.unlink(missing_ok=True)
+def forget_unused(folder: Path) -> None:
+    """Remove what no training has asked for in a long time, and what killed ones left: states take gigabytes."""
+    for file in (*folder.glob("*.npy"), *folder.glob(".*.partial")):
+        with suppress(FileNotFoundError):  # another training was faster
+            if time.time() - file.stat().st_mtime > UNUSED_SECONDS:
+                file.unlink()
 
 
 def _fill(

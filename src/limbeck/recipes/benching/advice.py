@@ -8,7 +8,7 @@ from limbeck.measure import usable_cpus
 from limbeck.measure.benchmark import Timing
 from limbeck.predictor import Predictor
 from limbeck.text import Tokens
-from limbeck.tuning import is_tuned
+from limbeck.tuning import kept_tuned
 
 MUCH, FEW = 0.10, 0.01  # shares that are worth a word
 FASTER = 1.1  # what is worth a change
@@ -21,12 +21,14 @@ def advice(timings: Sequence[Timing], predictor: Predictor, tokens: Sequence[Tok
     full = {(t.variant, t.way): t for t in timings if t.rows == most}
     auto = full.get((chosen, "auto"))
     found = _threads(predictor.settings.threads)
-    if auto is None:
+    if chosen not in {t.variant for t in timings}:
         found.append(f"{chosen}, with which predict answers, was not timed: name it with --variant too.")
+    elif auto is None:
+        found.append(f"{chosen} takes too long for all of these texts to be compared: take fewer --rows.")
     else:
         found += [*_of_variants(full, auto, chosen), *_of_batches(full, auto, chosen), *_of_shares(auto)]
     found += _of_texts(tokens, predictor.model.max_tokens)
-    if not is_tuned(predictor.bundle, predictor.variant):
+    if kept_tuned(predictor.bundle, predictor.variant) is None:
         found.append("`limbeck tune` was not run here: it finds threads, streams and batches for this machine.")
     return found
 

@@ -15,7 +15,7 @@ from limbeck.data import Corpus, load_corpus
 from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
 from limbeck.distillation.layer_maps import parse_layer_map
-from limbeck.distillation.lesson import Lesson
+from limbeck.distillation.lesson import Lesson, check_sizes
 from limbeck.distillation.shapes import parse_shape, shape_of
 from limbeck.distillation.students import Start, Student, new_student, usual_start
 from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, Weights, parse_objective
@@ -111,6 +111,7 @@ def general_student(
     with processes.first_on_each_machine():
         master = new_model(resolve_base(base), _NO_HEAD, pooling="mean", dropout=0.0)
     shape = parse_shape(student, shape_of(master.config))
+    check_sizes(shape_of(master.config), shape, _NO_HEAD, weights)
     pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), master, None, work / "model"))
     with stage("Tokenising"):
         tokenizer, tokens = work / "model" / "tokenizer.json", min(MAX_TOKENS, limit)

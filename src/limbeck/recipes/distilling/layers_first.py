@@ -7,15 +7,13 @@ from dataclasses import replace
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
 from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.students import Student
-from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
+from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, WITHOUT_STATES, Weights
 from limbeck.errors import UsageError
 from limbeck.recipes.distilling.course import Course
 from limbeck.recipes.distilling.kept import kept_states
 from limbeck.recipes.distilling.trimmed import Both
 from limbeck.recipes.training.notes import training_bar
 from limbeck.training.processes import join
-
-_ANSWERS = ("hard", *OF_ANSWERS)
 
 
 def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
@@ -30,7 +28,7 @@ def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
     if not inside or not answers:
         raise UsageError(
             f"--layers-first {epochs}: expected an --objective of both kinds, such as tinybert: for the first epochs "
-            f"some of {', '.join((*OF_LAYERS, *OF_ENDS))}, and for the rest some of {', '.join(_ANSWERS)}"
+            f"some of {', '.join((*OF_LAYERS, *OF_ENDS))}, and for the rest some of {', '.join(WITHOUT_STATES)}"
         )
     return inside, answers
 

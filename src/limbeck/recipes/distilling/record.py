@@ -11,6 +11,7 @@ from limbeck.measure.contest import Standing
 from limbeck.recipes.distilling.begun import Begun
 from limbeck.recipes.distilling.course import Course
 from limbeck.recipes.distilling.taught import Scores
+from limbeck.recipes.distilling.trimmed import Both
 from limbeck.training.fine_tune import FineTuned
 
 
@@ -52,13 +53,7 @@ class Taught:
 
 
 def taught_by(
-    course: Course,
-    begun: Begun,
-    tuned: FineTuned,
-    standings: list[Standing],
-    *,
-    own_tokenizer: bool,
-    unlabelled_rows: int,
+    course: Course, begun: Begun, both: Both, tuned: FineTuned, standings: list[Standing], *, unlabelled_rows: int
 ) -> Taught:
     """What the student was taught."""
     made, judged, vocabulary = begun.made, begun.judged, begun.vocabulary
@@ -80,7 +75,7 @@ def taught_by(
         started_from=made.started_from,
         pruned=begun.pruned,
         states_kept=made.basis.kept if made.basis is not None else None,
-        own_tokenizer=own_tokenizer,
+        own_tokenizer=both.apart,
         vocabulary=vocabulary.record() if vocabulary is not None else None,
         retention={split: 100 * ours / theirs for split, (ours, theirs) in pairs.items() if theirs > 0},
         standings=standings,

@@ -12,11 +12,12 @@ from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.layer_maps import LayerMap, layer_map_lines
+from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
-from limbeck.distillation.wanted import OF_ANSWERS, Weights
+from limbeck.distillation.wanted import WITHOUT_STATES, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
@@ -55,7 +56,7 @@ def asked_student(
     for a base with another vocabulary where more than answers to whole texts is to be learnt, by the objectives with
     `weights`; `BaseModelError` for one that cannot be loaded.
     """
-    if start is not None and start not in get_args(Start):
+    if start is not None and is_base(start):
         return _of_base(start, student, bundle, task, weights, dropout)
     shape = asked_shape(name := _needed(student), master.config)
     if parse_speedup(name) is not None:
@@ -67,7 +68,7 @@ def asked_student(
 
 def check_start_name(start: str | None) -> None:
     """Raises `UsageError` for a start that is no base, but nearly the name of another start."""
-    if start is None or start in get_args(Start) or Path(start).exists():
+    if start is None or not is_base(start) or Path(start).exists():
         return
     if meant := get_close_matches(start, get_args(Start), n=1):
         raise UsageError(
@@ -76,16 +77,24 @@ def check_start_name(start: str | None) -> None:
         )
 
 
-def check_student(student: str | None, start: str | None, teacher: Bundle) -> None:
-    """Raises `UsageError` for no shape, or one that no student of this teacher can have; a base has its own."""
-    if start is None or start in get_args(Start):
-        asked_shape(_needed(student), load_config(str(teacher.folder)))
+def is_base(start: str | None) -> bool:
+    """Whether a start is a base of its own, and not made of the teacher."""
+    return start is not None and start not in get_args(Start)
+
+
+def check_student(student: str | None, start: str | None, teacher: Bundle, weights: Weights) -> None:
+    """Raises `UsageError` for no shape, or one that no student of this teacher can have, or not with the objectives
+    that have `weights`; a base has its own shape.
+    """
+    if not is_base(start):
+        config = load_config(str(teacher.folder))
+        check_sizes(shape_of(config), asked_shape(_needed(student), config), teacher.manifest.task, weights)
 
 
 def begun_student(
     asked: Asked, master: TextModel, task: AnyTask, read: Read, *, pruning: Pruning | None, dropout: float
 ) -> Student:
-    """The student as it begins, with the teacher's vocabulary; `read` are the rows as its teacher reads them.
+    """The student as it begins, with its whole vocabulary; `read` are the rows as its teacher reads them.
 
     Raises `UsageError` where it is to be pruned, and `master` is of other sizes.
     """
@@ -142,7 +151,7 @@ def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, weig
         folder = resolve_base(base, note=lambda line: say(f"  {line}"))
         ours, theirs = (load_tokenizer(source).get_vocab() for source in (folder, str(bundle.folder)))
         if ours != theirs:
-            _check_apart(base, ours, theirs, task, weights)
+            _check_tokens(base, ours, theirs, task, weights)
         model = new_model(folder, task, pooling=bundle.manifest.model.pooling, dropout=dropout)
     shape = shape_of(model.config)
     if student is not None and parse_shape(student, shape, deeper=True) != shape:
@@ -151,7 +160,7 @@ def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, weig
     return Asked(shape, name, Student(model, shape, name), None if ours == theirs else folder)
 
 
-def _check_apart(base: str, ours: dict[str, int], theirs: dict[str, int], task: AnyTask, weights: Weights) -> None:
+def _check_tokens(base: str, ours: dict[str, int], theirs: dict[str, int], task: AnyTask, weights: Weights) -> None:
     """Raises `UsageError` where a base reads other tokens than the teacher, and more than answers is to be learnt."""
     other = sorted({token for token, _ in ours.items() ^ theirs.items()}, key=lambda token: (len(token), token))
     apart = (
@@ -160,9 +169,8 @@ def _check_apart(base: str, ours: dict[str, int], theirs: dict[str, int], task: 
     )
     if isinstance(task, Tag | Answer):
         raise UsageError(f"{apart}: the task {task.name} answers token by token, so take a base of the same vocabulary")
-    if inside := [name for name in weights if name not in ("hard", *OF_ANSWERS)]:
+    if inside := [name for name in weights if name not in WITHOUT_STATES]:
         raise UsageError(
             f"{apart}: {', '.join(inside)} compare states of equal tokens. Take a base of the same vocabulary, or an "
-            f"--objective of answers alone: hard, {', '.join(OF_ANSWERS)}"
+            f"--objective of answers alone: {', '.join(WITHOUT_STATES)}"
         )
-    say(f"  {base} reads by its own tokenizer, {len(ours):,} tokens, its teacher by another, {len(theirs):,}")

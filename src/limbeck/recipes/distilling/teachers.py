@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Variant, read_bundle
 from limbeck.distillation.objectives import mean_of_teachers
-from limbeck.distillation.wanted import OF_ANSWERS, Weights
+from limbeck.distillation.wanted import OF_ANSWERS, WITHOUT_STATES, Weights
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine
@@ -71,11 +71,11 @@ def open_teachers(teacher: str, others: Sequence[str], variant: str | None, weig
     objective does not ask for answers, or of a variant for more than answers.
     """
     bundle = read_bundle(teacher)
-    answers, more = ([n for n in weights if (n in OF_ANSWERS) is kind] for kind in (True, False))
+    answers = [name for name in weights if name in OF_ANSWERS]
     named = [f"--with-teacher {other}" for other in others] + [f"--teacher-variant {variant}"] * (variant is not None)
     if named and not answers:
         raise UsageError(f"{named[0]}: has no meaning without one of {', '.join(OF_ANSWERS)} in --objective")
-    if variant is not None and (inner := [name for name in more if name != "hard"]):
+    if variant is not None and (inner := [name for name in weights if name not in WITHOUT_STATES]):
         raise UsageError(
             f"--teacher-variant {variant}: a compiled variant gives answers alone, and the objective asks for "
             f"{', '.join(inner)}: leave out one or the other"
@@ -88,7 +88,7 @@ def open_teachers(teacher: str, others: Sequence[str], variant: str | None, weig
     return tuple(found)
 
 
-def check_apart(out: Path, teachers: Sequence[str]) -> None:
+def check_out(out: Path, teachers: Sequence[str]) -> None:
     """Raises `UsageError` where the student would be written over one of its teachers."""
     if any(out.resolve() == Path(teacher).resolve() for teacher in teachers):
         raise UsageError(f"--out {out}: is the teacher's own folder; the student needs another")
@@ -167,5 +167,5 @@ def teacher_lines(teachers: Sequence[Teacher], judged: Judged, metric: str, weig
             f"{name_of(t)} {own['test'][metric]:.4f}" for t, own in zip(teachers, judged.each, strict=True)
         )
         yield f"{metric} on test: {scores}; the mean of their probabilities {judged.scores['test'][metric]:.4f}"
-        if inner := [name for name in weights if name not in (*OF_ANSWERS, "hard")]:
+        if inner := [name for name in weights if name not in WITHOUT_STATES]:
             yield f"{', '.join(inner)}: learnt from {name_of(teachers[0])} alone"

@@ -88,20 +88,31 @@ def cut_tokenizer(file: Path, model: TextModel, rows: Rows, task: AnyTask) -> Tr
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The rows as the student reads them, and as its teacher does: the same unless its vocabulary is another or `cut`.
+    """The rows as the student reads them, and as its teacher does: the same unless the vocabulary was `cut`.
 
-    `limit` is the most tokens that the student can read.
+    `limit` is the most tokens that the student can read. They may read by tokenizers quite `apart`.
     """
 
     ours: Read
     theirs: Read
     cut: Trimmed | None
     limit: int
+    apart: bool = False
 
     @property
     def teacher_ids(self) -> NDArray[np.int64] | None:
-        """The teacher's ids of the student's tokens; None where they are the same."""
-        return None if self.cut is None else self.cut.kept
+        """The teacher's ids of the student's tokens; None where they are the same, or the teacher has others."""
+        return None if self.cut is None or self.apart else self.cut.kept
+
+    def lines(self) -> Iterator[str]:
+        """By what either reads, where these are apart, and what the teacher cuts."""
+        if self.apart:
+            own, other = (Tokenizer(both.tokenizer).vocabulary_size for both in (self.ours, self.theirs))
+            read = self.theirs.learnt
+            yield (
+                f"the student reads by its own tokenizer of {own:,} tokens, its teacher by one of {other:,}, "
+                f"who cuts {read.truncated:,} of {len(read.train.rows):,} training rows at {read.max_tokens} tokens"
+            )
 
 
 def read_by_both(course: Course, asked: Asked, rows: Rows, *, trim: bool) -> Both:
@@ -127,7 +138,7 @@ def read_by_both(course: Course, asked: Asked, rows: Rows, *, trim: bool) -> Bot
     own_pad_id = pad_id if cut is None else cut.number(pad_id)
     if asked.tokenizer is not None:
         ours = read(file, own_pad_id, None)
-        return Both(ours, read(bundle.tokenizer_file, described.pad_id, described.max_tokens), cut, limit)
+        return Both(ours, read(bundle.tokenizer_file, described.pad_id, described.max_tokens), cut, limit, apart=True)
     ours = read(file, own_pad_id, longest)
     if cut is None:
         return Both(ours, ours, None, limit)

@@ -20,7 +20,7 @@ from limbeck.recipes.distilling.baseline import word_baseline
 from limbeck.recipes.distilling.begun import Begun
 from limbeck.recipes.distilling.course import Course
 from limbeck.recipes.distilling.pruned import Pruning
-from limbeck.recipes.distilling.student import asked_student, begun_student
+from limbeck.recipes.distilling.student import asked_student, begun_student, is_base
 from limbeck.recipes.distilling.trimmed import Both, trimmed_student
 from limbeck.recipes.training.choices import start_at_frequencies
 from limbeck.recipes.training.notes import outcome_lines, training_bar
@@ -70,9 +70,14 @@ def _alone(
                 course.start, course.student, course.bundle, base, task, course.weights, course.dropout
             )
             found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=course.dropout)
+            if not found.started_from:
+                start_at_frequencies(found.model, task, prepared.train)
             return found.model
 
-        model = _begun_from_base(begun, course.bundle, task, course.dropout, prepared.train)
+        if is_base(course.start):
+            model = begun(course.master)
+        else:
+            model = _begun_from_base(begun, course.bundle, task, course.dropout, prepared.train)
         trimmed_student(model, task, both)
         freeze(model, embeddings=course.freeze_embeddings)
         with training_bar(plan, prepared.train.examples, task.metric) as bar:

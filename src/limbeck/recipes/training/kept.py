@@ -15,7 +15,7 @@ from limbeck.engines import Engine
 from limbeck.nn.model import TextModel
 from limbeck.text import Tokens
 from limbeck.training.frozen import Below, frozen_layers, frozen_sha256, tuple_length
-from limbeck.training.kept import VALUE_BYTES, Kept, keep, kept_file, kept_shape
+from limbeck.training.kept import VALUE_BYTES, Kept, forget_unused, keep, kept_file, kept_shape
 from limbeck.training.prepare import TokenizedSplit
 from limbeck.training.processes import join
 
@@ -39,8 +39,9 @@ def keep_frozen(model: TextModel, split: TokenizedSplit, pad_id: int) -> Tokeniz
 
 
 def fits(what: str, path: Path, rows: Sequence[Tokens], width: int) -> bool:
-    """Whether there is room for states of tokens; says so where there is not."""
+    """Whether there is room for states of tokens, old ones having made some; says so where there is not."""
     size = _size(rows, width, of_tokens=True)
+    join().on_first(lambda: forget_unused(path.parent))
     if join().on_first(lambda: path.is_file() or size < _free(path) / 2):
         return True
     say(f"  {what}: {megabytes(size)}, more than half of what is free for {path.parent}: computed at each step")

@@ -55,9 +55,9 @@ def already_trained(
         say(f"  {out} was trained with these arguments on these rows already; nothing to do")
         return read_bundle(out)
     if by not in manifest.arguments:
+        maker = "train or build" if by == "distill" else "distill"
         raise UsageError(
-            f"{out} exists and was made by limbeck {'train' if by == 'distill' else 'distill'}: choose another --out, "
-            "or replace it with --overwrite"
+            f"{out} exists and was made by limbeck {maker}: choose another --out, or replace it with --overwrite"
         )
     raise made_otherwise(out, before, arguments, "rows")
 

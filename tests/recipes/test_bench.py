@@ -70,6 +70,11 @@ def test_every_way_of_every_variant(classify_bundle: Path, texts: Path) -> None:
     assert found.share_of_peak["onnx-fp32"] == pytest.approx(found.operations / seconds / 2e11)  # type: ignore[operator]
 
 
+def test_no_share_of_what_is_no_peak(classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "numpy_peak", lambda: 1.0)
+    assert bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], rows=3).share_of_peak == {}
+
+
 def test_what_takes_too_long_is_not_tried_with_more(
     classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,10 +210,12 @@ def _operations(bundle: Bundle, tokens: Sequence[Tokens]) -> float | None:
 def _shares_of_peak(
     work: float | None, peaks: dict[str, float], variants: Sequence[Variant], timings: Sequence[Timing]
 ) -> dict[str, float]:
+    """What each variant reached of the peak; nothing where it is faster than the product that was timed for one."""
     most = max(timing.rows for timing in timings)
     seconds = {t.variant: t.seconds for t in timings if t.way == "auto" and t.rows == most}
-    return {
+    shares = {
         v.name: work / seconds[v.name] / peaks[v.precision]
         for v in variants
         if work and v.precision in peaks and v.name in seconds
     }
+    return {name: share for name, share in shares.items() if share <= 1}

@@ -70,9 +70,16 @@ def test_every_way_of_every_variant(classify_bundle: Path, texts: Path) -> None:
     assert found.share_of_peak["onnx-fp32"] == pytest.approx(found.operations / seconds / 2e11)  # type: ignore[operator]
 
 
-def test_no_share_of_what_is_no_peak(classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "numpy_peak", lambda: 1.0)
-    assert bench(classify_bundle, texts, threads=1, variant=["onnx-fp32"], rows=3).share_of_peak == {}
+@pytest.mark.parametrize(("int8", "known"), [(4e11, {"onnx-fp32", "onnx-int8"}), (1e11, {"onnx-fp32"})])
+def test_a_product_slower_than_that_of_fp32_is_no_peak(
+    classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch, int8: float, known: set[str]
+) -> None:
+    monkeypatch.setattr(module, "has_openvino", lambda: True)
+    rates = {"fp32": 1.5e11, "int8": int8}  # and NumPy's 2e11
+    monkeypatch.setattr("limbeck.engines.openvino_peak.openvino_peak", rates.__getitem__)
+    found = bench(classify_bundle, texts, threads=1, rows=3)
+    assert found.peaks["fp32"] == 2e11
+    assert found.share_of_peak.keys() == known
 
 
 def test_what_takes_too_long_is_not_tried_with_more(

@@ -192,14 +192,20 @@ def _program(bundle: Bundle, variant: Variant, texts: Sequence[Text], threads: i
 
 
 def _peaks(variants: Sequence[Variant]) -> dict[str, float]:
-    """Operations a second of the fastest product we know how to make, by precision."""
-    peaks = {"fp32": numpy_peak()}
-    if has_openvino():
-        from limbeck.engines.openvino_peak import openvino_peak
+    """Operations a second of the fastest product we know how to make, by precision.
 
-        for precision in {variant.precision for variant in variants}:
-            peaks[precision] = max(peaks.get(precision, 0.0), openvino_peak(precision))
-    return peaks
+    A lower precision whose product is no faster than fp32's has none: on CPUs without VNNI OpenVINO's int8 is slower,
+    and ONNX Runtime's beats it.
+    """
+    fp32 = numpy_peak()
+    if not has_openvino():
+        return {"fp32": fp32}
+    from limbeck.engines.openvino_peak import openvino_peak
+
+    fp32 = max(fp32, openvino_peak("fp32"))
+    lower = {variant.precision for variant in variants} - {"fp32"}
+    rates = {precision: openvino_peak(precision) for precision in sorted(lower)}
+    return {"fp32": fp32, **{precision: rate for precision, rate in rates.items() if rate > fp32}}
 
 
 def _operations(bundle: Bundle, tokens: Sequence[Tokens]) -> float | None:
@@ -210,12 +216,10 @@ def _operations(bundle: Bundle, tokens: Sequence[Tokens]) -> float | None:
 def _shares_of_peak(
     work: float | None, peaks: dict[str, float], variants: Sequence[Variant], timings: Sequence[Timing]
 ) -> dict[str, float]:
-    """What each variant reached of the peak; nothing where it is faster than the product that was timed for one."""
     most = max(timing.rows for timing in timings)
     seconds = {t.variant: t.seconds for t in timings if t.way == "auto" and t.rows == most}
-    shares = {
+    return {
         v.name: work / seconds[v.name] / peaks[v.precision]
         for v in variants
         if work and v.precision in peaks and v.name in seconds
     }
-    return {name: share for name, share in shares.items() if share <= 1}

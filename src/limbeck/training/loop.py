@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limbeck.nn.model import TextModel
+from limbeck.nn.on_cpu import quicken
 from limbeck.nn.precision import Precision, PrecisionChoice, measure_precision
 from limbeck.text import Tokens, training_batches
 from limbeck.training.adversarial import Adversary
@@ -154,6 +155,8 @@ def fit(
     processes = join()
     device = processes.device
     model.to(device)
+    if device.type == "cpu":
+        quicken(model)
     optimizer = make_optimizer(
         model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay, layer_decay=plan.layer_decay
     )

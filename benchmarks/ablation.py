@@ -8,8 +8,11 @@ the fp32 model on the test rows.
 
 from __future__ import annotations
 
+import json
+import random
 import statistics
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +61,26 @@ def _score(out: Path, source: str, method: str, epochs: int, seed: int) -> float
     place = out / f"{Path(source).name}-{method.replace(' ', '-')}-{seed}"
     if not (place / "limbeck.json").is_file():
         rows = source
-        # As many steps for the larger set as for the smaller one: more rows, not more training.
         passes = epochs
-        if method == "EDA":
-            rows, passes = str(_augmented(out, source, seed)), max(1, round(epochs / (1 + len(EDA["method"]))))
+        if method == "EDA":  # as many steps for twice the rows: more rows, not more training
+            rows, passes = str(_augmented(out, source, seed)), max(1, epochs // 2)
         limbeck.train(rows, out=place, base=BASE, epochs=passes, seed=seed, precision="bf16", **METHODS[method])
     manifest = read_bundle(place).manifest
     return manifest.scores["test"][manifest.task.metric]
 
 
 def _augmented(out: Path, source: str, seed: int) -> Path:
+    """The rows of `source` and one made of each, by one method drawn of the four."""
     place = out / f"{Path(source).name}-augmented-{seed}"
     if not place.exists():
         limbeck.augment(source, out=place, base=BASE, seed=seed, **EDA)
+        train, choose = place / "train.jsonl", random.Random(seed)
+        lines = [(json.loads(line), line) for line in train.read_text().splitlines()]
+        kept = []
+        for _, group in groupby(lines, key=lambda pair: pair[0]["from_row"]):
+            first, *made = (line for _, line in group)
+            kept += [first, *choose.sample(made, min(1, len(made)))]
+        train.write_text("\n".join(kept) + "\n")
     return place
 
 

@@ -173,14 +173,7 @@ def fit(
         processes=processes,
         below=below,
     )
-    place = processes.on_first(lambda: _resume(folder, fingerprint, trained))
-    if place is None:
-        torch.manual_seed(plan.seed)
-        place = _Place(fingerprint, asdict(_choose_precision(precision, stepper, plan)))
-        # What was measured must not be measured again, perhaps otherwise, by a run that goes on from here.
-        if processes.first:
-            save_checkpoint(folder / CHECKPOINT, trained, asdict(place))
-    copy_from_first(trained, processes)
+    place = _begin(folder, fingerprint, trained, stepper, plan, precision)
     choice = PrecisionChoice(**place.precision)
     saved_at = time.monotonic()
     per_epoch = steps_per_epoch(len(targets), plan)
@@ -241,6 +234,22 @@ def _epoch_steps(lengths: Sequence[int], plan: Plan, epoch: int) -> list[NDArray
     batches = training_batches(lengths, batch_rows=plan.batch, seed=plan.seed, epoch=epoch)
     groups = range(0, len(batches), plan.accumulate)
     return [np.concatenate(batches[i : i + plan.accumulate]) for i in groups]
+
+
+def _begin(
+    folder: Path, fingerprint: str, trained: State, stepper: Stepper, plan: Plan, precision: Precision | None
+) -> _Place:
+    """The place where a stopped run goes on, or the first one, with what was trained until there in every process."""
+    processes = stepper.processes
+    place = processes.on_first(lambda: _resume(folder, fingerprint, trained))
+    if place is None:
+        torch.manual_seed(plan.seed)
+        place = _Place(fingerprint, asdict(_choose_precision(precision, stepper, plan)))
+        # What was measured must not be measured again, perhaps otherwise, by a run that goes on from here.
+        if processes.first:
+            save_checkpoint(folder / CHECKPOINT, trained, asdict(place))
+    copy_from_first(trained, processes)
+    return place
 
 
 def _resume(folder: Path, fingerprint: str, state: State) -> _Place | None:

@@ -25,9 +25,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "plain": {},
     "layer decay 0.9": {"layer_decay": 0.9},
     "FGM": {"adversarial": "fgm"},
-    "PGD": {"adversarial": "pgd"},
     "R-Drop": {"r_drop": 1.0},
     "EDA": {},
+    "PGD": {"adversarial": "pgd"},
 }
 EDA: dict[str, Any] = {"method": ("synonyms", "insert", "swap", "delete"), "copies": 1}
 

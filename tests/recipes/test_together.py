@@ -128,20 +128,65 @@ def watch(monkeypatch: pytest.MonkeyPatch, on_each: Callable[[Progress], None]) 
     monkeypatch.setattr("limbeck.training.fine_tune.fit", fit_watched)
 
 
-def test_who_fails_after_another_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_fails_after_another_is_silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     waited = list[float]()
     monkeypatch.setattr(module.time, "sleep", waited.append)
 
     @together
-    def recipe() -> None:
+    def recipe(*, out: Path) -> None:
         raise UsageError("a wrong flag")
 
     with pytest.raises(UsageError, match="a wrong flag"):
-        recipe()
+        recipe(out=tmp_path)
     assert waited == []
     monkeypatch.setattr(Processes, "failed_before", lambda self: True)
     with pytest.raises(SystemExit) as ended:
-        recipe()
+        recipe(out=tmp_path)
     assert ended.value.code == 2
     assert waited == [module.LAUNCHER_SECONDS]
     assert not silenced()
+
+
+# Another process that writes: it says when it has begun, and ends when its input does.
+WRITING = """
+import sys
+from limbeck.recipes.together import together
+
+@together
+def write(*, out):
+    print("begun", flush=True)
+    sys.stdin.read()
+
+write(out=sys.argv[1])
+"""
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    @together
+    def outer(*, out: Path) -> str:
+        return inner(out=out)  # as build trains on the way
+
+    @together
+    def inner(*, out: Path) -> str:
+        return "written"
+
+    command = [sys.executable, "-c", WRITING, str(tmp_path / "model")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(UsageError, match=r"another limbeck writes .*model at this moment: .* another --out"):
+            outer(out=tmp_path / "elsewhere" / ".." / "model")
+        assert outer(out=tmp_path / "another") == "written"
+        other.kill()
+    assert outer(out=tmp_path / "model") == "written"
+
+
+def test_a_cache_that_cannot_be_written_to_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @together
+    def write(*, out: Path) -> str:
+        return "written"
+
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert write(out=tmp_path / "model") == "written"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -19,13 +20,13 @@ from limbeck.nn.model import load_model
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.distilling.begun import begin
-from limbeck.recipes.distilling.course import Course, rows_of
+from limbeck.recipes.distilling.course import Course, Rows, rows_of
 from limbeck.recipes.distilling.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.distilling.layers_first import in_two
 from limbeck.recipes.distilling.lessons import layer_map_of, teach
 from limbeck.recipes.distilling.pruned import check_alone, named_student
 from limbeck.recipes.distilling.record import taught_by
-from limbeck.recipes.distilling.student import asked_student, check_start_name, check_student
+from limbeck.recipes.distilling.student import Asked, asked_student, check_start_name, check_student
 from limbeck.recipes.distilling.taught import student_task
 from limbeck.recipes.distilling.teachers import check_out, open_teachers
 from limbeck.recipes.distilling.trimmed import read_by_both
@@ -35,6 +36,7 @@ from limbeck.recipes.tracking import Tracker, check_tracker
 from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of
 from limbeck.recipes.training.notes import data_lines
 from limbeck.recipes.training.trained import already_trained, manifest_of, source_of, write_trained
+from limbeck.training.loop import Plan
 from limbeck.training.processes import join
 
 # Arguments that change no weight; what --target-speedup asks for is in the student's name.
@@ -225,20 +227,7 @@ def distill(
     )
     beginning = start
     if general is not None:
-        with stage("The general student"):
-            beginning = general_student(
-                bundle,
-                general,
-                out=out.with_name(f"{out.name}-general"),
-                student=str(student),
-                start=start,
-                objective=general_objective,
-                layer_map=layer_map or "uniform",
-                plan=replace(plan, epochs=general_epochs),
-                dropout=dropout,
-                precision=precision,
-                overwrite=overwrite,
-            )
+        beginning = _general(bundle, plan, arguments, out, overwrite)
         torch.manual_seed(seed)
     asked = asked_student(beginning, student, bundle, master, task, weights, dropout)
     check_sizes(shape_of(master.config), asked.shape, task, weights)
@@ -261,23 +250,50 @@ def distill(
         fingerprint=mark,
         arguments=arguments,
     )
+    return _carry_out(course, asked, rows)
+
+
+def _general(bundle: Bundle, plan: Plan, arguments: dict[str, Any], out: Path, overwrite: bool) -> str:
+    """The folder of the student that learns from plain text first; `arguments` are those of `distill`."""
+    with stage("The general student"):
+        return general_student(
+            bundle,
+            arguments["general"],
+            out=out.with_name(f"{out.name}-general"),
+            student=str(arguments["student"]),
+            start=arguments["start"],
+            objective=arguments["general_objective"],
+            layer_map=arguments["layer_map"] or "uniform",
+            plan=replace(plan, epochs=arguments["general_epochs"]),
+            dropout=arguments["dropout"],
+            precision=arguments["precision"],
+            overwrite=overwrite,
+        )
+
+
+def _carry_out(course: Course, asked: Asked, rows: Rows) -> Bundle:
+    """Teach the student that was asked for, judge it beside the others, and write its bundle."""
+    processes, arguments, task = join(), course.arguments, course.task
     with stage("Tokenising"):
-        both = processes.on_first(lambda: read_by_both(course, asked, rows, trim=trim_vocabulary))
+        both = processes.on_first(lambda: read_by_both(course, asked, rows, trim=arguments["trim_vocabulary"]))
         notes(data_lines(task, both.ours.learnt))
         notes(both.lines())
     begun = begin(course, asked, both)
     tuned = teach(course, begun.made, both)
-    alone = epochs or default_epochs(len(rows.splits.train), batch * accumulate, task.outputs)
-    found = contest(course, begun, both, tuned, alone_epochs=alone if compare else None)
+    batch = arguments["batch"] * arguments["accumulate"]
+    alone = arguments["epochs"] or default_epochs(len(rows.splits.train), batch, task.outputs)
+    found = contest(course, begun, both, tuned, alone_epochs=alone if arguments["compare"] else None)
     taught = taught_by(course, begun, both, tuned, found, unlabelled_rows=len(rows.unlabelled.texts)).record()
+    teacher = course.bundle.manifest.model
     model = msgspec.structs.replace(
-        bundle.manifest.model,
-        base=begun.made.start if asked.made and general is None else bundle.manifest.model.base,
+        teacher,
+        base=begun.made.start if asked.made and arguments["general"] is None else teacher.base,
         max_tokens=both.ours.prepared.max_tokens,
         longest_input=both.limit,
         pad_id=both.ours.pad_id,
         parameters=begun.parameters,
     )
-    made_from, made_with = source_of(data, rows.columns, rows.splits, skip_bad_rows), {**arguments, "fingerprint": mark}
+    made_from = source_of(arguments["data"], rows.columns, rows.splits, arguments["skip_bad_rows"])
+    made_with = {**arguments, "fingerprint": course.fingerprint}
     manifest = manifest_of(model, made_from, tuned, course.plan, both.ours.prepared, made_with, distillation=taught)
-    return processes.on_first(lambda: write_trained(out, course.work, begun.made.model, manifest))
+    return processes.on_first(lambda: write_trained(course.out, course.work, begun.made.model, manifest))

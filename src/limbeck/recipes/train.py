@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import torch
 
-from limbeck.bundle import Bundle, Head, Model, Pooling
-from limbeck.console import notes, say, stage
-from limbeck.data import Columns, Splits, load_splits
-from limbeck.nn.model import TextModel, checkpoint_gradients, new_model
+from limbeck.bundle import Bundle, Model, Pooling
+from limbeck.console import notes, stage
+from limbeck.data import Columns, load_splits
 from limbeck.nn.precision import Precision
-from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
-from limbeck.recipes.training.choices import (
-    default_epochs,
-    default_learning_rate,
-    head_of,
-    plan_of,
-    start_at_frequencies,
-    task_of,
-)
-from limbeck.recipes.training.kept import keep_frozen
-from limbeck.recipes.training.notes import data_lines, outcome_lines, training_bar
+from limbeck.recipes.training.begun import begin
+from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of, task_of
+from limbeck.recipes.training.notes import outcome_lines, training_bar
 from limbeck.recipes.training.sweep import Chosen, Setting, run_sweep, search_of
-from limbeck.recipes.training.trained import already_trained, manifest_of, save_tokenizer, source_of, write_trained
-from limbeck.tasks import AnyTask
-from limbeck.text import Tokenizer
+from limbeck.recipes.training.trained import already_trained, manifest_of, source_of, write_trained
 from limbeck.training.adversarial import Adversary, Attack
 from limbeck.training.fine_tune import fine_tune
-from limbeck.training.optimizer import freeze
-from limbeck.training.prepare import Prepared, prepare
 from limbeck.training.processes import join
 
 WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
@@ -249,7 +235,7 @@ def train(
     new_task = task_of(splits, normalize)
     torch.manual_seed(seed)
     work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
-    begun = _begin(new_task, splits, work, arguments)
+    begun = begin(new_task, splits, work, arguments)
     model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
     plan = plan_of(
         arguments,
@@ -295,44 +281,6 @@ def train(
     made_with = {**arguments, "fingerprint": mark}
     manifest = manifest_of(described, made_from, tuned, chosen.plan, prepared, made_with, chosen.sweep)
     return processes.on_first(lambda: write_trained(out, work, model, manifest))
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A training before its first step; `folder` is that of the base, or its hub id, and `limit` the most it reads."""
-
-    model: TextModel
-    prepared: Prepared
-    folder: str
-    head: Head
-    pad_id: int
-    limit: int
-
-
-def _begin(task: AnyTask, splits: Splits, work: Path, arguments: dict[str, Any]) -> _Begun:
-    """Load the base, write its tokenizer into `work` and tokenise the rows; `arguments` are those of `train`."""
-    processes, max_tokens, train_last = join(), arguments["max_tokens"], arguments["train_last"]
-    with processes.first_on_each_machine():
-        folder = resolve_base(arguments["base"], note=lambda line: say(f"  {line}"))
-        head = head_of(task, arguments["pooling"], folder, arguments)
-        model = new_model(folder, task, pooling=head, dropout=arguments["dropout"])
-    freeze(model, embeddings=arguments["freeze_embeddings"], train_last=train_last)
-    if arguments["gradient_checkpointing"]:
-        checkpoint_gradients(model)
-    pad_id, limit = processes.on_first(lambda: save_tokenizer(folder, model, max_tokens, work / "bundle"))
-    with stage("Tokenising"):
-        file = work / "bundle" / "tokenizer.json"
-        prepared = processes.on_first(
-            lambda: prepare(splits, Tokenizer(file), task, max_tokens=max_tokens, limit=limit)
-        )
-        notes(data_lines(task, prepared))
-    if not arguments["balance_labels"]:  # which makes all odds even
-        start_at_frequencies(model, task, prepared.train)
-    # An adversary moves the embeddings, which kept states do not feel.
-    if train_last is not None and not arguments["adversarial"]:
-        with stage("The frozen layers"):
-            prepared = replace(prepared, train=keep_frozen(model, prepared.train, pad_id))
-    return _Begun(model, prepared, folder, head, pad_id, limit)
 
 
 # The same flags, the same words: `build` shows them too.

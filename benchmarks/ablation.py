@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import statistics
 import sys
 from itertools import groupby
@@ -20,6 +21,7 @@ from common import BASE, show
 
 import limbeck
 from limbeck.bundle import read_bundle
+from limbeck.files import folder_when_written
 
 METHODS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -72,9 +74,14 @@ def _score(out: Path, source: str, method: str, epochs: int, seed: int) -> float
 def _augmented(out: Path, source: str, seed: int) -> Path:
     """The rows of `source` and one made of each, by one method drawn of the four."""
     place = out / f"{Path(source).name}-augmented-{seed}"
-    if not place.exists():
-        limbeck.augment(source, out=place, base=BASE, seed=seed, **EDA)
-        train, choose = place / "train.jsonl", random.Random(seed)
+    if place.exists():
+        return place
+    choose = random.Random(seed)
+    with folder_when_written(place) as folder:
+        limbeck.augment(source, out=folder / "all", base=BASE, seed=seed, **EDA)
+        shutil.copytree(folder / "all", folder, dirs_exist_ok=True)
+        shutil.rmtree(folder / "all")
+        train = folder / "train.jsonl"
         lines = [(json.loads(line), line) for line in train.read_text().splitlines()]
         kept = []
         for _, group in groupby(lines, key=lambda pair: pair[0]["from_row"]):

@@ -43,6 +43,13 @@ def test_what_is_kept_is_computed_once(tmp_path: Path, of_tokens: bool) -> None:
     assert engine.rows == 3
 
 
+def test_progress_counts_tokens_since_the_longest_rows_come_first(tmp_path: Path) -> None:
+    told = list[int]()
+    engine = Ids(of_tokens=True)
+    keep(tmp_path / "kept.npy", lambda: engine, ROWS, 2, of_tokens=True, pad_id=99, on_batch=told.append)
+    assert sum(told) == sum(LENGTHS)
+
+
 def test_tokens_are_read_up_to_a_length_and_nothing_behind_them(tmp_path: Path) -> None:
     found = kept(tmp_path / "kept.npy", Ids(of_tokens=True)).read(np.array([2, 0]), 6)
     np.testing.assert_array_equal(found[..., 0], [[20, 21, 22, 23, 24, 0], [0, 1, 2, 0, 0, 0]])

@@ -70,12 +70,13 @@ def kept_rows(
     with processes.first_on_each_machine():
         found = "found at" if path.is_file() else "to be kept at"
         say(f"  {what}, {shown} in half precision, {size}: {found} {path}")
-        with progress_bar("texts", len(rows)) as update:
+        # Tokens, not texts: the longest come first, and the time left would seem more than it is.
+        with progress_bar("tokens", sum(map(len, rows))) as update:
             done = 0
 
-            def on_batch(count: int) -> None:
+            def on_batch(tokens: int) -> None:
                 nonlocal done
-                done += count
+                done += tokens
                 update(done, "read")
 
             return keep(

@@ -98,5 +98,5 @@ def duration(seconds: float) -> str:
 
 
 def megabytes(size_bytes: int) -> str:
-    """`22.8 MB`."""
-    return f"{size_bytes / 1e6:.1f} MB"
+    """`22.8 MB`, and `45 kB` below one."""
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"

@@ -230,7 +230,8 @@ def test_where_all_is_well_only_tune_is_advised(say: Say) -> None:
     [
         (
             {"batch": {"padding": 0.61, "rows_per_second": 40.0}},
-            "padding is 61% of what is computed; by length, as predict has them, 1.0%: 2.5 times as fast.",
+            "padding is 61% of what is computed; by length, as predict has them, 1.0%. "
+            "With that and its batches, predict is 2.5 times as fast.",
         ),
         ({"single": {"rows_per_second": 25.0}}, "One text a call gives 25% of the rows a second"),
         ({"other": {"rows_per_second": 140.0}}, "onnx-fp32 is 1.4 times as fast here as onnx-int8"),
@@ -242,6 +243,14 @@ def test_where_all_is_well_only_tune_is_advised(say: Say) -> None:
 )
 def test_what_is_slow_is_said_in_words(say: Say, changes: dict[str, object], words: str) -> None:
     assert any(words in line for line in say(**changes))  # type: ignore[arg-type]
+
+
+def test_variants_that_are_not_tuned_beside_one_that_is(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "limbeck.recipes.benching.advice.kept_tuned", lambda _, variant: variant.name == "onnx-int8" or None
+    )
+    (line,) = say()
+    assert line.startswith("onnx-int8 is tuned to this machine, onnx-fp32 not: `limbeck tune --variant onnx-fp32`")
 
 
 def test_no_change_is_advised_that_gains_nothing(say: Say) -> None:

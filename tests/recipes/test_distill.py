@@ -198,7 +198,7 @@ def test_a_student_of_a_base(tiny_base: Path, classify_bundle: Path, reviews_csv
     assert bundle.manifest.model.base == str(base)
     settings = {"start": str(base), "epochs": 1}
     assert distill(classify_bundle, reviews_csv, "said", student="3x16", **settings).manifest.scores
-    with pytest.raises(UsageError, match=r"--student 2x16: expected the sizes of .*, 3 layers x 16, 2 heads"):
+    with pytest.raises(UsageError, match=r"--student 2x16: a base is taken whole, and .* has 3 layers x 16, 2 heads"):
         distill(classify_bundle, reviews_csv, "other", student="2x16", **settings)
     with pytest.raises(UsageError, match="the student has 3 layers, and its teacher 2: expected pairs written out"):
         distill(classify_bundle, reviews_csv, "other", student=None, objective="hidden=1", **settings)
@@ -503,7 +503,7 @@ def test_done_already(
             {"teacher_variant": "onnx-int8", "objective": "minilm"},
             "a compiled variant gives answers alone, and the objective asks for distributions, values",
         ),
-        ({"student": None}, "--student: expected a shape, as L3 or 3x384; only with --start BASE"),
+        ({"student": None}, "--student: expected a shape, as L3, 3x384 or pruned-2x; only with --start BASE"),
         ({"student": "1x16", "start": "layers"}, "--start layers: expected a student as wide as its teacher, 32"),
         ({"student": "1x24x8", "start": "svd"}, "--start svd: the student has 8 heads, and its teacher 4"),
         ({"temperature": 0.0}, "--temperature 0: expected 0.1 or more"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,6 +123,8 @@ def test_a_table_for_people(classify_bundle: Path, command: Command) -> None:
     assert "a [b]fine[/b] film" in ran.out
     assert "[/]" in ran.out
     assert "…" in command("predict", classify_bundle, "x " * 100, "--format", "table").out
+    scored = command("predict", classify_bundle, "a film", "--format", "table", "--scores").out
+    assert re.search(r"negative 0\.\d{3}", scored)
 
 
 def test_the_same_answer_alone_and_among_many(classify_bundle: Path, command: Command, tmp_path: Path) -> None:

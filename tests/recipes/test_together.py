@@ -114,6 +114,7 @@ def test_one_process_or_two_and_changing_between_them(
     assert both.returncode == 0, both.stderr
     assert json.loads(both.stdout)  # one document
     assert both.stderr.count(f"wrote {tmp_path / 'both'}") == 1
+    assert both.stderr.count(f"goes on after step {STOP}, where it was stopped") == 1
     assert "epoch 1.0" in both.stderr  # told again from the checkpoint, as by one process
     assert_the_same(tmp_path / "both", tmp_path / "alone")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "both", "broken", "failing.py"]

@@ -55,7 +55,7 @@ def load_splits(
         inferred = infer_task([row.raw for row in read[base] if not row.problem], columns, roles.labels)
         task, why = inferred.task, inferred.why
     else:
-        why = "as said"
+        why = "as given"
     with BadRows(skipped) as bad:
         parts = {base: to_dataset(read[base], task, bad)}
         labels = () if task in UNNAMED else label_order(parts[base].labels, roles.labels)

@@ -106,5 +106,9 @@ def _table(rows: Rows) -> None:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, dict):  # scores by label
+        value = [
+            f"{key} {number:.3f}" if isinstance(number, float) else f"{key} {number}" for key, number in value.items()
+        ]
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 80 else text[:77] + "…"

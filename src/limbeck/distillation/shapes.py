@@ -61,8 +61,9 @@ def parse_shape(text: str, teacher: Shape, *, deeper: bool = False) -> Shape:
         shape = Shape(layers, width, heads, int(sizes[4]) if sizes[4] else round(ratio * width))
     else:
         raise UsageError(
-            f"--student {text!r}: expected {', '.join(NAMED)}, L3 for 3 of the teacher's layers, or 3x384 for 3 layers "
-            "of width 384 (3x384x12x1536 with heads and feed-forward)"
+            f"--student {text!r}: expected {', '.join(NAMED)}, L3 for 3 of the teacher's layers, 3x384 for 3 layers of "
+            "width 384 (3x384x12x1536 with heads and feed-forward), or pruned-2x for the teacher without its least "
+            "important heads and units, twice as fast"
         )
     if not all((shape.layers, shape.hidden_size, shape.heads, shape.intermediate_size)):
         raise UsageError(f"--student {text}: expected sizes of 1 or more")

@@ -146,7 +146,8 @@ def _timings(bundle: Bundle, variant: Variant, texts: Sequence[Text], threads: i
     slowest: dict[str, float] = {}
     for count in counts:
         batches = (BATCH, *OTHER_BATCHES) if count == counts[-1] else (BATCH,)
-        sizes = {"single": 1, "full": count, "auto": 0, **{f"batch {n}": n for n in batches if n < count}}
+        in_batches = {f"batch {n}": n for n in sorted(batches) if n < count}
+        sizes = {"single": 1, **in_batches, "full": count, "auto": 0}
         for way, size in sizes.items():
             too_large = way == "full" and count * longest > MOST_TOKENS_AT_ONCE
             if too_large or slowest.get(way, 0.0) * count > LONGEST_SECONDS:

@@ -114,9 +114,9 @@ def distill(
         Instead of STUDENT: remove heads and units until the teacher is so many times as fast; 2 is pruned-2x.
     start
         What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
-        narrowed; for a narrower one), random, or a base (a hub id, a folder, or package:NAME/path), whose sizes it
-        has; one of another vocabulary reads by its own and learns answers alone. By default layers or svd, whichever
-        fits.
+        narrowed; for a narrower one), random, or a base (a hub id, a folder, or package:NAME/path), which is taken
+        whole, without STUDENT; one of another vocabulary reads by its own and learns answers alone. By default layers
+        or svd, whichever fits.
     trim_vocabulary
         Cut the student's vocabulary to what the training rows use, special tokens and single characters; other words
         are then read in smaller pieces.

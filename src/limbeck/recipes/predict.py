@@ -82,7 +82,7 @@ def predict(
     input
         A CSV, TSV, JSONL or Parquet file of texts, of any size.
     output
-        The file to write (.jsonl, .csv, .parquet); by default standard output.
+        The file to write (.jsonl, .csv, .parquet), in the place of one that is there; by default standard output.
     format
         table, jsonl, csv or parquet; by default as the output's name says, a table on a terminal, else JSONL.
     text

@@ -86,9 +86,11 @@ def _time_plots(found: Benchmark) -> Html:
 
 def _ways_table(found: Benchmark, last: Sequence[Timing]) -> Html:
     best = max((t.rows_per_second for t in last), default=0.0)
-    head = ("variant", "way", "rows/s", "of the best", "tokens/s", "padding", "p50", "p95", "p99", "same answers")
+    head = ["variant", "way", "rows/s", "of the best", "tokens/s", "padded tokens", "p50", "p95", "p99"]
+    peers = any(t.same_answers is not None for t in last)
+    head += ["same answers"] if peers else []
     rows = [
-        (
+        [
             t.variant,
             t.way,
             f"{t.rows_per_second:,.1f}",
@@ -96,8 +98,8 @@ def _ways_table(found: Benchmark, last: Sequence[Timing]) -> Html:
             f"{t.tokens_per_second:,.0f}" if t.tokens_per_second else "",
             f"{t.padding:.1%}" if t.padding is not None else "",
             *(f"{ms:.1f} ms" if ms is not None else "" for ms in (t.p50_ms, t.p95_ms, t.p99_ms)),
-            f"{t.same_answers:.1%}" if t.same_answers is not None else "",
-        )
+            *([f"{t.same_answers:.1%}" if t.same_answers is not None else ""] if peers else []),
+        ]
         for t in sorted(last, key=lambda t: -t.rows_per_second)
     ]
     return table(head, rows, words=(0, 1))

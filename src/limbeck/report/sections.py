@@ -123,8 +123,12 @@ def _taught(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _precision(choice: dict[str, Any], manifest: Manifest) -> str:
     if not choice.get("fp32_ms"):
-        said = "sweep" not in manifest.training or manifest.arguments["train"]["precision"]
-        return f"{choice['precision']}, as {'said' if said else 'measured in the first trial'}"
+        arguments = manifest.arguments.get("distill") or manifest.arguments["train"]
+        if arguments["precision"]:
+            why = "as asked"
+        else:
+            why = "as measured in the first trial" if "sweep" in manifest.training else "steps too few to measure both"
+        return f"{choice['precision']}, {why}"
     times = f"fp32 {choice['fp32_ms']:.0f} ms, bf16 {choice['bf16_ms']:.0f} ms"
     return f"{choice['precision']}, by measurement: a step took {times}"
 

@@ -13,7 +13,7 @@ CSS = (
     """
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:1rem 1rem 4rem}
+main{max-width:1200px;margin:0 auto;padding:1rem 1rem 4rem}
 h1{font-size:1.5rem;line-height:1.25;margin:.5rem 0;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:2.5rem 0 .75rem;padding-top:.75rem;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.5rem 0 .5rem}
@@ -30,8 +30,8 @@ nav{font-size:.875rem;display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:1rem 0}
 .card b{display:block;font-size:1.3rem;line-height:1.3;font-variant-numeric:tabular-nums}
 .card span{display:block;color:var(--muted);font-size:.8125rem;line-height:1.35}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
-table{border-collapse:collapse;font-size:.875rem;margin:.5rem 0}
-th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+table{border-collapse:collapse;font-size:.8125rem;margin:.5rem 0}
+th,td{padding:.35rem .45rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 thead th{color:var(--muted);font-weight:600;vertical-align:bottom}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .facts th{font-weight:400;color:var(--muted);white-space:nowrap}

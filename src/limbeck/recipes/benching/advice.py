@@ -28,9 +28,20 @@ def advice(timings: Sequence[Timing], predictor: Predictor, tokens: Sequence[Tok
     else:
         found += [*_of_variants(full, auto, chosen), *_of_batches(full, auto, chosen), *_of_shares(auto)]
     found += _of_texts(tokens, predictor.model.max_tokens)
-    if kept_tuned(predictor.bundle, predictor.variant) is None:
-        found.append("`limbeck tune` was not run here: it finds threads, streams and batches for this machine.")
-    return found
+    return found + _of_tuning(predictor, sorted({t.variant for t in timings}))
+
+
+def _of_tuning(predictor: Predictor, timed: Sequence[str]) -> list[str]:
+    bundle = predictor.bundle
+    if kept_tuned(bundle, predictor.variant) is None:
+        return ["`limbeck tune` was not run here: it finds threads, streams and batches for this machine."]
+    ours = [variant for variant in bundle.manifest.variants if variant.name in timed]
+    if not (untuned := [variant.name for variant in ours if kept_tuned(bundle, variant) is None]):
+        return []
+    return [
+        f"{predictor.variant.name} is tuned to this machine, {' and '.join(untuned)} not: "
+        f"`limbeck tune --variant {untuned[0]}` before they are compared."
+    ]
 
 
 def _of_texts(tokens: Sequence[Tokens], max_tokens: int) -> list[str]:
@@ -72,7 +83,7 @@ def _of_batches(full: dict[tuple[str, str], Timing], auto: Timing, chosen: str) 
     if batch and batch.padding and batch.padding >= MUCH and times >= FASTER:
         found.append(
             f"In batches of 32 in file order padding is {batch.padding:.0%} of what is computed; by length, as predict "
-            f"has them, {auto.padding or 0:.1%}: {times:.1f} times as fast."
+            f"has them, {auto.padding or 0:.1%}. With that and its batches, predict is {times:.1f} times as fast."
         )
     single = full.get((chosen, "single"))
     if single and auto.rows_per_second > FASTER * single.rows_per_second:

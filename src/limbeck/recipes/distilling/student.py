@@ -127,7 +127,9 @@ def student_lines(made: Student, master: TextModel, weights: Weights, layer_map:
 
 def _needed(student: str | None) -> str:
     if student is None:
-        raise UsageError("--student: expected a shape, as L3 or 3x384; only with --start BASE is it that of the base")
+        raise UsageError(
+            "--student: expected a shape, as L3, 3x384 or pruned-2x; only with --start BASE is it that of the base"
+        )
     return student
 
 
@@ -155,7 +157,10 @@ def _of_base(base: str, student: str | None, bundle: Bundle, task: AnyTask, weig
         model = new_model(folder, task, pooling=bundle.manifest.model.pooling, dropout=dropout)
     shape = shape_of(model.config)
     if student is not None and parse_shape(student, shape, deeper=True) != shape:
-        raise UsageError(f"--student {student}: expected the sizes of {base}, {shape}, as --start says; leave it out")
+        raise UsageError(
+            f"--student {student}: a base is taken whole, and {base} has {shape}: leave --student out, or name a "
+            "smaller base with --start"
+        )
     name = base if Path(folder).exists() else folder
     return Asked(shape, name, Student(model, shape, name), None if ours == theirs else folder)
 

@@ -76,10 +76,13 @@ def _baseline(tuned: FineTuned, prepared: Prepared) -> tuple[str, float] | None:
 def training_bar(plan: Plan, rows: int, metric: str) -> Iterator[Callable[[Progress], None]]:
     """A progress bar that also prints each evaluation as a line; yields what `fit` calls at each step."""
     with progress_bar("steps", plan.epochs * steps_per_epoch(rows, plan)) as update:
-        said = 0
+        said = last = 0
 
         def on_step(now: Progress) -> None:
-            nonlocal said
+            nonlocal said, last
+            if not last and now.step > 1:
+                say(f"  goes on after step {now.step - 1:,}, where it was stopped")
+            last = now.step
             for evaluation in now.evaluations[said:]:
                 say(
                     f"  epoch {evaluation.epoch:.1f}: loss {evaluation.loss:.4f}, "

@@ -112,13 +112,7 @@ def general_student(
         master = new_model(resolve_base(base), _NO_HEAD, pooling="mean", dropout=0.0)
     shape = parse_shape(student, shape_of(master.config))
     check_sizes(shape_of(master.config), shape, _NO_HEAD, weights)
-    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), master, None, work / "model"))
-    with stage("Tokenising"):
-        tokenizer, tokens = work / "model" / "tokenizer.json", min(MAX_TOKENS, limit)
-        train, held_out = processes.on_first(
-            lambda: packed_text(corpus, Tokenizer(tokenizer), tokens, next_sentence=False, seed=plan.seed)
-        )
-        notes(text_lines(train, held_out))
+    train, held_out, pad_id = _packed(corpus, bundle, master, work / "model", plan.seed)
     made = new_student(
         master,
         _NO_HEAD,
@@ -145,6 +139,21 @@ def general_student(
     record = _record({**arguments, "fingerprint": mark}, made.model, corpus, train, held_out, fitted, plan)
     processes.on_first(lambda: _write(out, work, made.model, record, base))
     return str(out)
+
+
+def _packed(corpus: Corpus, bundle: Bundle, master: TextModel, folder: Path, seed: int) -> tuple[Packed, Packed, int]:
+    """The text to learn from and that to judge by, in the tokens of the bundle, whose tokenizer is saved in `folder`;
+    and the id that pads them.
+    """
+    processes = join()
+    pad_id, limit = processes.on_first(lambda: save_tokenizer(str(bundle.folder), master, None, folder))
+    with stage("Tokenising"):
+        tokenizer, tokens = folder / "tokenizer.json", min(MAX_TOKENS, limit)
+        train, held_out = processes.on_first(
+            lambda: packed_text(corpus, Tokenizer(tokenizer), tokens, next_sentence=False, seed=seed)
+        )
+        notes(text_lines(train, held_out))
+    return train, held_out, pad_id
 
 
 def _lesson(master: TextModel, made: Student, weights: Weights, layer_map: str) -> Lesson:

@@ -247,6 +247,21 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize(("train_last", "rate"), [(None, 1e-4), (1, 2e-4)])
+def test_the_last_layers_alone_learn_at_a_higher_rate(
+    train_last: int | None,
+    rate: float,
+    reviews_csv: Path,
+    fast: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = {k: v for k, v in fast.items() if k not in ("threads", "max_drop", "learning_rate", "epochs")}
+    bundle = limbeck.train(str(reviews_csv), out=tmp_path / "model", train_last=train_last, epochs=1, **arguments)
+    assert bundle.manifest.training["plan"]["learning_rate"] == rate
+
+
 def test_what_frozen_layers_give_is_computed_once(
     reviews_csv: Path,
     fast: dict[str, Any],

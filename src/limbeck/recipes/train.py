@@ -163,7 +163,7 @@ def train(
         Batches an optimizer step.
     learning_rate
         The highest learning rate; it rises linearly, then falls linearly to 0. By default 5e-5, and 1e-4 for encoders
-        narrower than BERT-Base.
+        narrower than BERT-Base; twice that with TRAIN_LAST.
     warmup
         The share of all steps in which the learning rate rises.
     weight_decay
@@ -237,10 +237,11 @@ def train(
     work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
     begun = begin(new_task, splits, work, arguments)
     model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
+    usual_rate = default_learning_rate(model.config.hidden_size, last_layers=train_last is not None)
     plan = plan_of(
         arguments,
         epochs=epochs or default_epochs(len(splits.train), batch * accumulate, new_task.outputs),
-        learning_rate=learning_rate or default_learning_rate(model.config.hidden_size),
+        learning_rate=learning_rate or usual_rate,
         adversary=Adversary(adversarial, adversarial_size) if adversarial else None,
         checkpoint_seconds=checkpoint_seconds,
     )

@@ -35,9 +35,13 @@ def default_epochs(rows: int, batch: int, outputs: int) -> int:
     return int(np.clip(-(-wanted // max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
 
 
-def default_learning_rate(hidden_size: int) -> float:
-    """The highest rate of the BERT paper, and twice that for narrow encoders (Turc et al. 2019 search 3e-5 to 3e-4)."""
-    return 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
+def default_learning_rate(hidden_size: int, *, last_layers: bool = False) -> float:
+    """The highest rate of the BERT paper, and twice that for narrow encoders (Turc et al. 2019 search 3e-5 to 3e-4).
+
+    Twice as high again where only the last layers learn: on the dev rows of SST-2 and TREC three of six did better so.
+    """
+    rate = 5e-5 if hidden_size >= BERT_BASE_WIDTH else 1e-4
+    return 2 * rate if last_layers else rate
 
 
 def plan_of(arguments: dict[str, Any], **chosen: Any) -> Plan:

@@ -40,7 +40,7 @@ def _of_tuning(predictor: Predictor, timed: Sequence[str]) -> list[str]:
         return []
     return [
         f"{predictor.variant.name} is tuned to this machine, {' and '.join(untuned)} not: "
-        f"`limbeck tune --variant {untuned[0]}` before they are compared."
+        f"`limbeck tune BUNDLE --variant {untuned[0]}` before they are compared."
     ]
 
 

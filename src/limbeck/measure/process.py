@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,12 +35,26 @@ class Process(NamedTuple):
 
 
 def run_process(command: Sequence[str]) -> Process:
-    """Run a command to its end, its output thrown away.
+    """Run a command to its end, its output thrown away; it ends with us where we are interrupted.
 
     Raises `CheckFailed` where it fails.
     """
-    launched = subprocess.run([sys.executable, "-S", "-c", _LAUNCHER, *command], capture_output=True, check=True)
-    status, seconds, peak = json.loads(launched.stdout)
+    launcher = [sys.executable, "-S", "-c", _LAUNCHER, *command]
+    with subprocess.Popen(launcher, stdout=subprocess.PIPE, start_new_session=True) as launched:
+        try:
+            told, _ = launched.communicate()
+        except BaseException:
+            _kill(launched)
+            raise
+    status, seconds, peak = json.loads(told)
     if status:
         raise CheckFailed(f"{' '.join(command[:6])} … ended with status {status}")
     return Process(seconds, peak)
+
+
+def _kill(launched: subprocess.Popen[bytes]) -> None:
+    """End a launcher and what it launched, which on Windows are of no group that could be killed."""
+    if sys.platform == "win32":
+        launched.kill()
+    else:
+        os.killpg(launched.pid, signal.SIGKILL)

@@ -90,3 +90,17 @@ def test_sensitivities_are_those_of_each_node_alone_the_worst_first(graph: Graph
     assert harms[0] > 0
     difference = quantized([name for name in names if name != found[0].node]) - reference
     assert found[0].logit_rms == pytest.approx(float(np.sqrt(np.mean(difference**2))))
+
+
+def test_sensitivities_do_not_count_units_that_a_row_has_not() -> None:
+    # Rows of one and of two units, as `per_unit` has them.
+    reference = np.array([[[1.0], [-np.inf]], [[2.0], [3.0]]], dtype=np.float32)
+    harm = {"little": 0.1, "much": 1.0, "none": 0.0, "numbers lost": np.nan}
+
+    def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
+        (alone,) = set(harm) - set(keep_fp32)
+        return reference + np.float32(harm[alone])
+
+    found = sensitivities(list(harm), reference, quantized)
+    assert [s.node for s in found] == ["numbers lost", "much", "little", "none"]
+    assert found[1].logit_rms == pytest.approx(1.0)

@@ -71,10 +71,12 @@ def sensitivities(
     """Each node with weights quantised alone, the most harmful first.
 
     `reference` are logits of some rows, and `quantized` gives those of the same rows with the nodes that it is told
-    kept in fp32.
+    kept in fp32. A node with which logits are no numbers is the most harmful.
     """
+    there = np.isfinite(reference)  # no logit of a unit that a row has not
     found = []
     for name in names:
-        difference = quantized([other for other in names if other != name]) - reference
-        found.append(Sensitivity(name, float(np.sqrt(np.mean(np.square(difference))))))
+        difference = quantized([other for other in names if other != name])[there] - reference[there]
+        harm = float(np.sqrt(np.mean(np.square(difference))))
+        found.append(Sensitivity(name, harm if np.isfinite(harm) else float("inf")))
     return sorted(found, key=lambda s: -s.logit_rms)

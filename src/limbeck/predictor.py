@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +82,8 @@ class Predictor:
             settings=self.settings,
             on_batch=on_batch,
         )
-        wrong = int(np.isnan(logits).any(axis=tuple(range(1, logits.ndim))).sum())
-        if wrong:
+        if np.isnan(logits).any():
+            wrong = np.isnan(logits).any(axis=tuple(range(1, logits.ndim))).sum()
             others = [f"--variant {other.name}" for other in self.bundle.manifest.variants if other != self.variant]
             raise CheckFailed(
                 f"variant {self.variant.name} gave no numbers for {wrong:,} of {len(tokens):,} texts on this CPU: "
@@ -108,16 +108,12 @@ class Predictor:
         firsts, seconds, wrong = [], [], []
         for number, given in enumerate(texts, start=1):
             item = _joined(given) if self.task.name == "tag" else given
-            if self.model.pair and isinstance(item, tuple | list) and len(item) == 2:
-                first, second = item
-            else:
-                first, second = item, "-"  # type: ignore[assignment]
-            fits = isinstance(item, str) != self.model.pair
-            if not (fits and _is_text(first) and _is_text(second)):
+            parts: Sequence[Any] = item if self.model.pair and isinstance(item, tuple | list) else (item,)
+            if len(parts) != 1 + self.model.pair or not all(map(_is_text, parts)):
                 wrong.append(f"text {number} is {item!r:.60}")
                 continue
-            firsts.append(first)
-            seconds.append(second)
+            firsts.append(parts[0])
+            seconds.append(parts[-1])
         if wrong:
             shown = "; ".join(wrong[:20]) + (f" and {len(wrong) - 20} more" if len(wrong) > 20 else "")
             raise UsageError(f"this model reads {reads}: each text must be {expected} that is not empty: {shown}")

@@ -17,8 +17,10 @@ MIN_POSITIVES = 5  # a threshold fitted on fewer positive dev rows than this wou
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities over the last axis."""
     z = logits.astype(np.float64)
-    z = np.exp(z - z.max(axis=-1, keepdims=True))
-    return np.asarray(z / z.sum(axis=-1, keepdims=True), dtype=np.float64)
+    z -= np.maximum.reduce(z, axis=-1, keepdims=True)
+    np.exp(z, out=z)
+    z /= np.add.reduce(z, axis=-1, keepdims=True)
+    return z
 
 
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:

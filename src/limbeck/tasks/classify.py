@@ -42,7 +42,7 @@ class Classify(msgspec.Struct, frozen=True, tag="classify", tag_field="name"):
 
     def decode(self, logits: Logits, readings: Sequence[Reading]) -> list[Result]:
         """The likeliest label of each row, with every label's probability."""
-        best = np.argmax(logits, axis=1).tolist()
+        best = logits.argmax(axis=1).tolist()
         rows = softmax(logits / self.temperature).tolist()
         return [
             Classification(self.labels[i], p[i], dict(zip(self.labels, p, strict=True)), reading)

@@ -61,10 +61,8 @@ def _worth_padding(widths: NDArray[np.int64], batch_cost: int) -> int:
 
 def pad(rows: Sequence[Tokens], *, pad_id: int, length: int) -> dict[str, NDArray[np.int64]]:
     """`input_ids`, `attention_mask` and `token_type_ids`, int64 `[rows, length]`, padded on the right."""
-    shape = (len(rows), length)
-    input_ids = np.full(shape, pad_id, dtype=np.int64)
-    attention_mask = np.zeros(shape, dtype=np.int64)
-    token_type_ids = np.zeros(shape, dtype=np.int64)
+    input_ids, attention_mask, token_type_ids = np.zeros((3, len(rows), length), dtype=np.int64)
+    input_ids.fill(pad_id)
     for i, row in enumerate(rows):
         input_ids[i, : len(row)] = row.input_ids
         attention_mask[i, : len(row)] = 1

@@ -23,7 +23,8 @@ from limbeck.nn.model import new_model
 from limbeck.nn.resolve import resolve_base
 from limbeck.tasks import make_task
 from limbeck.text import Tokenizer
-from limbeck.training.loop import Plan, fit
+from limbeck.training.loop import fit
+from limbeck.training.plan import Plan
 from limbeck.training.step import Objective
 
 BATCH, TURNS = 32, 3

@@ -16,7 +16,8 @@ from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
 from limbeck.errors import CheckFailed, LimbeckError, UsageError
 from limbeck.report.worth import STUDENT, TEACHER, standings_of
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
-from limbeck.training.loop import Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Progress
 
 if TYPE_CHECKING:
     from bundles import Command

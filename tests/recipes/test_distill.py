@@ -28,7 +28,8 @@ from limbeck.files import sha256_of
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
 from limbeck.text import Tokenizer
-from limbeck.training.loop import Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Progress
 
 if TYPE_CHECKING:
     from bundles import Command

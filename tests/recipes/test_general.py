@@ -12,7 +12,9 @@ from conftest import BAD, GOOD, review
 from limbeck.bundle import read_bundle
 from limbeck.errors import UsageError
 from limbeck.recipes.distilling.general import general_student, parse_general
-from limbeck.training.loop import Plan, Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Progress
+from limbeck.training.plan import Plan
 
 pytest_plugins = ("bundles",)
 SETTINGS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from conftest import BAD, GOOD, review
 from limbeck.errors import BaseModelError, DataError, UsageError
 from limbeck.nn.base import quiet_loading
 from limbeck.recipes import pretrain as recipe
-from limbeck.training.loop import Progress
+from limbeck.training.place import Progress
 
 if TYPE_CHECKING:
     from bundles import Command

@@ -11,7 +11,8 @@ import limbeck
 from limbeck.bundle import Bundle, read_bundle
 from limbeck.errors import MissingExtra, UsageError
 from limbeck.recipes.training.sweep import search_of
-from limbeck.training.loop import Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Progress
 
 if TYPE_CHECKING:
     from bundles import Command

@@ -20,7 +20,8 @@ from limbeck.console import silenced
 from limbeck.errors import UsageError
 from limbeck.recipes import together as module
 from limbeck.recipes.together import together
-from limbeck.training.loop import Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Progress
 from limbeck.training.processes import Processes
 
 # 160 rows in batches of 23 of which 22 remain for the last: no step is the same for both processes.

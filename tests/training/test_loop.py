@@ -22,7 +22,9 @@ from limbeck.tasks.calibration import cross_entropy
 from limbeck.text import Tokens
 from limbeck.training import loop
 from limbeck.training.checkpoint import save_checkpoint
-from limbeck.training.loop import Fit, Plan, Progress, evaluation_interval, fit, steps_per_epoch
+from limbeck.training.loop import fit
+from limbeck.training.place import Fit, Progress
+from limbeck.training.plan import Plan, evaluation_interval, steps_per_epoch
 from limbeck.training.step import Objective
 
 from .conftest import Corpus

@@ -12,8 +12,9 @@ from conftest import NEUTRAL
 from limbeck.nn.language_model import language_loss, load_language_model
 from limbeck.nn.model import TextModel
 from limbeck.text import Packed, Tokenizer, pack, pack_pairs, tokenize_documents
-from limbeck.training.loop import Plan, Progress
 from limbeck.training.masking import Masking
+from limbeck.training.place import Progress
+from limbeck.training.plan import Plan
 from limbeck.training.pretrain import Judge, Pretrained, pretrain_model, targets_of
 from limbeck.training.step import Objective, Stepper
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from limbeck.training.loop import Evaluation, Plan
+from limbeck.training.place import Evaluation
+from limbeck.training.plan import Plan
 from limbeck.training.search import Choice, Ranges, Trial, best_of, next_candidate, ranges_around
 
 RANGES = Ranges((1e-5, 1e-3), (16, 32), (2, 6))

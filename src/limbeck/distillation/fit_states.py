@@ -12,7 +12,9 @@ from limbeck.distillation.lesson import Lesson
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision, autocast
 from limbeck.text import Tokens, pad, padded_length, token_batches
-from limbeck.training.loop import Fit, Plan, Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Fit, Progress
+from limbeck.training.plan import Plan
 from limbeck.training.step import Objective
 
 SCORE = "minus loss"

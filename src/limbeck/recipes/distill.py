@@ -36,7 +36,7 @@ from limbeck.recipes.tracking import Tracker, check_tracker
 from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of
 from limbeck.recipes.training.notes import data_lines
 from limbeck.recipes.training.trained import already_trained, manifest_of, source_of, write_trained
-from limbeck.training.loop import Plan
+from limbeck.training.plan import Plan
 from limbeck.training.processes import join
 
 # Arguments that change no weight; what --target-speedup asks for is in the student's name.

@@ -34,7 +34,7 @@ from limbeck.recipes.training.choices import default_learning_rate, plan_of
 from limbeck.recipes.training.notes import training_bar
 from limbeck.recipes.training.trained import move_into_place, save_tokenizer
 from limbeck.text import Packed, Tokenizer
-from limbeck.training.loop import Plan
+from limbeck.training.plan import Plan
 from limbeck.training.pretrain import SCORE, Pretrained, pretrain_model
 from limbeck.training.processes import join
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from accelerate import Accelerator
 
 from limbeck.errors import MissingExtra
-from limbeck.training.loop import Progress
+from limbeck.training.place import Progress
 
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 PROJECT = "limbeck"

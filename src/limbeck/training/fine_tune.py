@@ -17,7 +17,9 @@ from limbeck.nn.model import TextModel, fold_scale
 from limbeck.nn.precision import Precision
 from limbeck.predictor import labelled_logits
 from limbeck.tasks import AnyTask, Embed, Logits
-from limbeck.training.loop import Fit, Plan, Progress, fit
+from limbeck.training.loop import fit
+from limbeck.training.place import Fit, Progress
+from limbeck.training.plan import Plan
 from limbeck.training.prepare import Prepared, TokenizedSplit, standardise, training_targets
 from limbeck.training.processes import join
 from limbeck.training.step import Lesson, Objective

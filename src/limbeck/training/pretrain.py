@@ -17,8 +17,10 @@ from limbeck.nn.losses import NOT_LEARNT
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision, autocast
 from limbeck.text import Packed, pad, padded_length, token_batches
-from limbeck.training.loop import Fit, Plan, Progress, fit
+from limbeck.training.loop import fit
 from limbeck.training.masking import Masking
+from limbeck.training.place import Fit, Progress
+from limbeck.training.plan import Plan
 from limbeck.training.processes import join
 from limbeck.training.step import Objective
 

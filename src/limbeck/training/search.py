@@ -15,7 +15,8 @@ import numpy as np
 
 from limbeck.errors import MissingExtra
 from limbeck.nn.precision import Precision
-from limbeck.training.loop import Evaluation, Plan
+from limbeck.training.place import Evaluation
+from limbeck.training.plan import Plan
 
 POINTS = 10  # parts of a training at whose ends trials are compared
 MEDIAN_OF = 3  # of fewer trials a median says little

@@ -19,7 +19,7 @@ from limbeck.recipes.distilling.teachers import Teacher
 from limbeck.recipes.distilling.unlabelled import Unlabelled, read_unlabelled
 from limbeck.recipes.tracking import Tracker
 from limbeck.tasks import AnyTask
-from limbeck.training.loop import Plan
+from limbeck.training.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from limbeck.recipes.training.trained import move_into_place, save_tokenizer
 from limbeck.report.card import markdown
 from limbeck.tasks import Embed
 from limbeck.text import Packed, Tokenizer
-from limbeck.training.loop import Fit, Plan
+from limbeck.training.place import Fit
+from limbeck.training.plan import Plan
 from limbeck.training.processes import join
 
 MAX_TOKENS = 128  # as Jiao et al. 2020

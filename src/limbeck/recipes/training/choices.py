@@ -14,7 +14,7 @@ from limbeck.nn.model import TextModel, set_bias
 from limbeck.nn.sentence import stated_pooling
 from limbeck.tasks import AnyTask, Embed, make_task
 from limbeck.tasks.embed import learnt_from
-from limbeck.training.loop import Plan
+from limbeck.training.plan import Plan
 from limbeck.training.prepare import TokenizedSplit
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 10

@@ -10,7 +10,8 @@ import numpy as np
 from limbeck.console import progress_bar, say
 from limbeck.tasks import Answer, AnyTask, make_task
 from limbeck.training.fine_tune import FineTuned
-from limbeck.training.loop import Plan, Progress, steps_per_epoch
+from limbeck.training.place import Progress
+from limbeck.training.plan import Plan, steps_per_epoch
 from limbeck.training.prepare import Prepared, label_counts
 
 IMBALANCE = 5  # labels whose counts differ by more than this factor are called uneven

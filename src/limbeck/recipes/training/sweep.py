@@ -24,7 +24,8 @@ from limbeck.recipes.tracking import Tracker, tracked
 from limbeck.recipes.training.notes import training_bar
 from limbeck.tasks import AnyTask
 from limbeck.training.fine_tune import fit_rows
-from limbeck.training.loop import Fit, Plan, Progress, steps_per_epoch
+from limbeck.training.place import Fit, Progress
+from limbeck.training.plan import Plan, steps_per_epoch
 from limbeck.training.prepare import Prepared
 from limbeck.training.search import (
     NAMES,

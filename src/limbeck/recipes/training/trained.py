@@ -29,7 +29,7 @@ from limbeck.nn.sentence import write_modules
 from limbeck.recipes.arguments import installed_versions, made_otherwise
 from limbeck.tasks import Embed
 from limbeck.training.fine_tune import FineTuned
-from limbeck.training.loop import Plan
+from limbeck.training.plan import Plan
 from limbeck.training.prepare import Prepared, label_counts
 
 

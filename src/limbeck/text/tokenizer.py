@@ -16,6 +16,7 @@ from limbeck.errors import BundleError, TooLong, UsageError
 from limbeck.text.units import Spans, Units, units_of
 
 OnLong = Literal["error", "truncate", "window"]
+_POLICIES: tuple[OnLong, ...] = get_args(OnLong)
 UnitKind = Literal["words", "context"]
 WINDOW_OVERLAP = 0.25  # of the tokens a window holds
 
@@ -108,8 +109,8 @@ class Tokenizer:
         `units` notes the `words` of single texts, or of pairs the first token, which stands for no answer, and the
         pieces of the second text, the `context`; then the context is what is cut or slides.
         """
-        if on_long not in get_args(OnLong):
-            raise UsageError(f"unknown policy for long texts {on_long!r}: expected one of {get_args(OnLong)}")
+        if on_long not in _POLICIES:
+            raise UsageError(f"unknown policy for long texts {on_long!r}: expected one of {_POLICIES}")
         room = max_tokens - self._fast.num_special_tokens_to_add(pairs is not None)
         if room < 1 + (pairs is not None):
             raise UsageError(f"max_tokens {max_tokens} leaves no room for text beside the special tokens")

@@ -20,8 +20,8 @@ from limbeck.measure import usable_cpus
 # By itself OpenVINO computes fp32 models in bf16 on CPUs that have it.
 COMPUTES_IN = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
 # What it prepares for a shape it keeps, for 5,000 of each kind of operator by default: in ten minutes of batches of all
-# shapes memory doubled. With 64, too few for the lengths that sentences have, single ones took 2.7 times as long.
-_KEPT_KERNELS = {"CPU_RUNTIME_CACHE_CAPACITY": 512}
+# shapes memory doubled. With 64, too few for the lengths that sentences have, single ones took twice as long.
+_KEPT_KERNELS = {"CPU_RUNTIME_CACHE_CAPACITY": 256}
 
 
 class OpenVinoEngine:

@@ -24,7 +24,7 @@ from limbeck.training import loop
 from limbeck.training.checkpoint import save_checkpoint
 from limbeck.training.loop import fit
 from limbeck.training.place import Fit, Progress
-from limbeck.training.plan import Plan, evaluation_interval, steps_per_epoch
+from limbeck.training.plan import Plan
 from limbeck.training.step import Objective
 
 from .conftest import Corpus
@@ -131,21 +131,6 @@ def test_nothing_but_safetensors_is_written(make_model: MakeModel, corpus: Corpu
     for name in files:
         with safe_open(tmp_path / "state" / name, framework="pt") as file:
             assert len(file.keys()) > 10
-
-
-@pytest.mark.parametrize(
-    ("rows", "batch", "accumulate", "wanted"),
-    [(16, 8, 1, 2), (17, 8, 1, 3), (17, 8, 2, 2), (33, 8, 4, 2), (3, 8, 4, 1)],
-)
-def test_steps_per_epoch(rows: int, batch: int, accumulate: int, wanted: int) -> None:
-    assert steps_per_epoch(rows, replace(PLAN, batch=batch, accumulate=accumulate)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("steps", "wanted"), [(1, 1), (999, 999), (1499, 1499), (1501, 751), (3000, 1000), (5200, 1040)]
-)
-def test_long_epochs_are_evaluated_about_every_thousand_steps(steps: int, wanted: int) -> None:
-    assert evaluation_interval(steps) == wanted
 
 
 def test_a_long_epoch_is_evaluated_within_and_at_its_end(

@@ -201,7 +201,7 @@ def test_openvino_keeps_few_kernels(classify_bundle: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(ov.Core, "compile_model", noting)
     OpenVinoEngine(tmp_path / variant.file, precision="fp32")
-    assert said["CPU_RUNTIME_CACHE_CAPACITY"] == 64
+    assert said["CPU_RUNTIME_CACHE_CAPACITY"] == 256
 
 
 def test_bound_arrays_give_the_same_logits(classify_bundle: Path) -> None:

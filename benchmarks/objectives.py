@@ -57,7 +57,6 @@ def _score(out: Path, student: str, epochs: int, seed: int, teacher: str, source
             objective=objective,
             epochs=epochs,
             seed=seed,
-            precision="bf16",
             compare=False,
         )
     return _score_of(place)

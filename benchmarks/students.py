@@ -44,7 +44,7 @@ def main(out: str, student: str, seeds: str, *teachers_and_data: str) -> None:
 def _scores(place: Path, student: str, seed: int, teacher: str, source: str) -> dict[str, float]:
     """What each model scores on the held-out rows."""
     if not (place / "limbeck.json").is_file():
-        limbeck.distill(teacher, source, out=place, student=student, seed=seed, precision="bf16")
+        limbeck.distill(teacher, source, out=place, student=student, seed=seed)
     return {standing.name: standing.score for standing in standings_of(read_bundle(place).manifest)}
 
 

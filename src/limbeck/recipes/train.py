@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 
 from limbeck.bundle import Bundle, Model, Pooling
 from limbeck.console import notes, stage
-from limbeck.data import Columns, load_splits
+from limbeck.data import Columns, Splits, load_splits
 from limbeck.nn.precision import Precision
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
-from limbeck.recipes.training.begun import begin
+from limbeck.recipes.training.begun import Begun, begin
 from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of, task_of
 from limbeck.recipes.training.notes import outcome_lines, training_bar
 from limbeck.recipes.training.sweep import Chosen, Setting, run_sweep, search_of
 from limbeck.recipes.training.trained import already_trained, manifest_of, source_of, write_trained
+from limbeck.tasks import AnyTask
 from limbeck.training.adversarial import Adversary, Attack
 from limbeck.training.fine_tune import fine_tune
+from limbeck.training.plan import Plan
 from limbeck.training.processes import join
 
 WITHOUT_EFFECT = ("out", "overwrite", "checkpoint_seconds", "track")  # arguments that change no weight
@@ -237,14 +239,7 @@ def train(
     work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
     begun = begin(new_task, splits, work, arguments)
     model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
-    usual_rate = default_learning_rate(model.config.hidden_size, last_layers=train_last is not None)
-    plan = plan_of(
-        arguments,
-        epochs=epochs or default_epochs(len(splits.train), batch * accumulate, new_task.outputs),
-        learning_rate=learning_rate or usual_rate,
-        adversary=Adversary(adversarial, adversarial_size) if adversarial else None,
-        checkpoint_seconds=checkpoint_seconds,
-    )
+    plan = _plan(arguments, begun, new_task, splits, checkpoint_seconds)
     chosen = Chosen(plan, work, mark)
     if search is not None:
         setting = Setting(model, new_task, prepared, plan, pad_id, precision, work, mark, out, track, arguments)
@@ -269,19 +264,39 @@ def train(
         )
     notes(outcome_lines(tuned, prepared))
 
-    described = Model(
-        base=base if Path(begun.folder).exists() else begun.folder,
-        pooling=begun.head,
-        max_tokens=prepared.max_tokens,
-        longest_input=begun.limit,
-        pad_id=pad_id,
-        pair=splits.train.pairs is not None and new_task.name != "embed",
-        parameters=model.parameter_count,
-    )
+    described = _described(base, begun, new_task, splits)
     made_from = source_of(data, columns, splits, skip_bad_rows)
     made_with = {**arguments, "fingerprint": mark}
     manifest = manifest_of(described, made_from, tuned, chosen.plan, prepared, made_with, chosen.sweep)
     return processes.on_first(lambda: write_trained(out, work, model, manifest))
+
+
+def _plan(arguments: dict[str, Any], begun: Begun, task: AnyTask, splits: Splits, checkpoint_seconds: float) -> Plan:
+    """What was asked for, and for the rest what rows and encoder call for."""
+    attack = arguments["adversarial"]
+    rows_a_step = arguments["batch"] * arguments["accumulate"]
+    last_layers = arguments["train_last"] is not None
+    usual_rate = default_learning_rate(begun.model.config.hidden_size, last_layers=last_layers)
+    return plan_of(
+        arguments,
+        epochs=arguments["epochs"] or default_epochs(len(splits.train), rows_a_step, task.outputs),
+        learning_rate=arguments["learning_rate"] or usual_rate,
+        adversary=Adversary(attack, arguments["adversarial_size"]) if attack else None,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+
+def _described(base: str, begun: Begun, task: AnyTask, splits: Splits) -> Model:
+    """The model, for the manifest."""
+    return Model(
+        base=base if Path(begun.folder).exists() else begun.folder,
+        pooling=begun.head,
+        max_tokens=begun.prepared.max_tokens,
+        longest_input=begun.limit,
+        pad_id=begun.pad_id,
+        pair=splits.train.pairs is not None and task.name != "embed",
+        parameters=begun.model.parameter_count,
+    )
 
 
 # The same flags, the same words: `build` shows them too.

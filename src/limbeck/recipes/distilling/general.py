@@ -16,7 +16,7 @@ from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
 from limbeck.distillation.layer_maps import parse_layer_map
 from limbeck.distillation.lesson import Lesson, check_sizes
-from limbeck.distillation.shapes import parse_shape, shape_of
+from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.students import Start, Student, new_student, usual_start
 from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, Weights, parse_objective
 from limbeck.errors import UsageError
@@ -114,14 +114,7 @@ def general_student(
     shape = parse_shape(student, shape_of(master.config))
     check_sizes(shape_of(master.config), shape, _NO_HEAD, weights)
     train, held_out, pad_id = _packed(corpus, bundle, master, work / "model", plan.seed)
-    made = new_student(
-        master,
-        _NO_HEAD,
-        shape,
-        cast(Start, start) if start else usual_start(master, shape),
-        dropout=dropout,
-        basis=lambda: processes.on_first(lambda: hidden_basis(master, train.rows, shape.hidden_size, pad_id=pad_id)),
-    )
+    made = _begin(master, shape, start, dropout, train, pad_id)
     with training_bar(plan, len(train), SCORE) as on_step:
         fitted = fit_states(
             made.model,
@@ -155,6 +148,17 @@ def _packed(corpus: Corpus, bundle: Bundle, master: TextModel, folder: Path, see
         )
         notes(text_lines(train, held_out))
     return train, held_out, pad_id
+
+
+def _begin(master: TextModel, shape: Shape, start: str | None, dropout: float, train: Packed, pad_id: int) -> Student:
+    return new_student(
+        master,
+        _NO_HEAD,
+        shape,
+        cast(Start, start) if start else usual_start(master, shape),
+        dropout=dropout,
+        basis=lambda: join().on_first(lambda: hidden_basis(master, train.rows, shape.hidden_size, pad_id=pad_id)),
+    )
 
 
 def _lesson(master: TextModel, made: Student, weights: Weights, layer_map: str) -> Lesson:

@@ -186,7 +186,10 @@ FLAGS = {
     "max_tokens to predict": Bad("predict {model} x --max-tokens 65", ("--max-tokens 65: expected 8 to 64",)),
     "unknown": Bad("predict {model} x --scorse", ("--scorse", "--scores")),
     "unknown command": Bad("predicts {model} x", ("predicts", "predict")),
-    "no bundle": Bad("predict", ("requires an argument",)),
+    "no bundle": Bad("predict", ("predict: BUNDLE is missing", "For example: limbeck predict model", "--help")),
+    "no place for it": Bad("train x.csv", ("train: --out is missing", "For example: limbeck train reviews.csv")),
+    "a flag without its value": Bad("train x.csv --out", ("--out needs a value", "limbeck train --help")),
+    "too many": Bad("train x.csv y.csv z.csv --out m", ("y.csv, z.csv: more than train takes",)),
 }
 BASES = {
     "no such folder": Bad(
@@ -311,17 +314,9 @@ def test_bad_input(
 
     ran = command(*shlex.split(bad.line.format(**places)))
 
-    message = unframed(ran.err)
-    assert [part for part in bad.says if part not in message] == [], ran.err
+    assert [part for part in bad.says if part not in ran.err] == [], ran.err
     assert ran.code == 2
     assert ran.out == ""
-    assert ran.err.count("limbeck: ") + ran.err.count("─ Error ─") == 1
+    assert ran.err.count("limbeck: ") == 1
     assert "Traceback" not in ran.err
     assert listing(tmp_path) == before
-
-
-def unframed(message: str) -> str:
-    """What a wrong flag is told stands in a frame, broken into lines."""
-    if "─ Error ─" not in message:
-        return message
-    return " ".join(line.strip("│ ") for line in message.splitlines())

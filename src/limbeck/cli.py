@@ -8,7 +8,7 @@ from contextlib import nullcontext, redirect_stdout
 from io import StringIO
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from limbeck import __version__
 from limbeck.errors import LimbeckError, MissingExtra, UsageError
@@ -37,7 +37,7 @@ app = App(
     result_action="return_value",
     default_parameter=Parameter(negative_iterable=()),  # no --empty-method beside --method
 )
-for _name, (_help, _example) in {
+_COMMANDS = {
     "build": (
         "Train, compress, prove and report: labelled text in, a certified bundle out.",
         "limbeck build reviews.csv --out model",
@@ -84,7 +84,8 @@ for _name, (_help, _example) in {
         "limbeck convert uncased_L-12_H-768_A-12 --out encoder",
     ),
     "report": ("Write a bundle's report and model card anew.", "limbeck report model"),
-}.items():
+}
+for _name, (_help, _example) in _COMMANDS.items():
     app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=f"{_help}\n\nExample: `{_example}`")
 app.meta.suppress_keyboard_interrupt = False  # `run` says what an interruption leaves behind
 
@@ -96,7 +97,7 @@ def _launch(
 ) -> int:
     if "-" in tokens and "--" not in tokens:  # the parser takes it for a flag without a name
         tokens = (*(token for token in tokens if token != "-"), "--", "-")
-    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=True)
+    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if json and (said := bound.arguments.get("format")) not in (None, "jsonl"):
         raise UsageError(f"--json prints one JSON document: drop --format {said}")
     # What a command itself prints is kept back for the document: standard output gets that, whole, or nothing.
@@ -122,10 +123,10 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors go to standard error, one clear message each."""
     try:
-        code: Any = app.meta(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        code: Any = app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return int(code or 0)
-    except CycloptsError:
-        return 2
+    except CycloptsError as error:
+        return _fail(_explained(error), 2)
     except LimbeckError as error:
         return _fail(str(error), error.exit_code)
     except ImportError as error:
@@ -139,6 +140,27 @@ def run(arguments: list[str]) -> int:
         return 0
     except OSError as error:  # no permission, a full disk, a folder where a file should be
         return _fail(f"cannot read or write {error.filename}: {error.strerror}" if error.filename else str(error), 2)
+
+
+def _explained(error: CycloptsError) -> str:
+    """What the parser did not understand, and what would do."""
+    command = " ".join(error.command_chain or ())
+    if command not in _COMMANDS:
+        return f"{error} See limbeck --help"
+    said, hint = str(error), ""
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        said = f"{error.keyword} needs a value."
+        if error.keyword is None:
+            name, by_place = error.argument.name, error.argument.field_info.is_positional
+            said, hint = f"{_placed(name) if by_place else name} is missing.", f"For example: {_COMMANDS[command][1]}\n"
+    elif isinstance(error, UnusedCliTokensError):
+        said = f"{', '.join(error.unused_tokens or ())}: more than {command} takes."
+    return f"{command}: {said}\n{hint}limbeck {command} --help shows what it takes"
+
+
+def _placed(name: str) -> str:
+    """A parameter that is given by its place, as the help has it."""
+    return name.lstrip("-").replace("-", "_").upper()
 
 
 def _missing_extra(error: BaseException | None) -> MissingExtra | None:

@@ -114,12 +114,8 @@ class Tokenizer:
         room = max_tokens - self._fast.num_special_tokens_to_add(pairs is not None)
         if room < 1 + (pairs is not None):
             raise UsageError(f"max_tokens {max_tokens} leaves no room for text beside the special tokens")
-        # Without offsets, which only units need, encoding is faster.
-        plain, offsets = self._fast.encode_batch_fast, self._fast.encode_batch
-        firsts = (offsets if units == "words" else plain)(list(texts), add_special_tokens=False)
-        seconds = [None] * len(firsts)
-        if pairs is not None:
-            seconds = (offsets if units == "context" else plain)(list(pairs), add_special_tokens=False)
+        firsts = self._encodings(texts, offsets=units == "words")
+        seconds = self._encodings(pairs, offsets=units == "context") if pairs is not None else [None] * len(firsts)
         if on_long == "error":
             _refuse_long(firsts, seconds, room, max_tokens)
         encoded: list[Tokens] = []
@@ -135,6 +131,13 @@ class Tokenizer:
                 step = size - int(size * WINDOW_OVERLAP)
                 encoded += [self._finish(row, a, b, cut, found, i * step) for i, (a, b) in enumerate(pieces)]
         return encoded
+
+    def _encodings(self, texts: Sequence[str], *, offsets: bool) -> list[Encoding]:
+        """Texts without special tokens; without offsets, which only units need, many are read faster."""
+        if len(texts) == 1:  # of which other threads, that must be woken first, could take no share
+            return [self._fast.encode(texts[0], add_special_tokens=False)]
+        read = self._fast.encode_batch if offsets else self._fast.encode_batch_fast
+        return list(read(list(texts), add_special_tokens=False))
 
     def _finish(
         self,

@@ -15,6 +15,7 @@ import pytest
 
 import limbeck
 from limbeck.errors import DataError, TooLong, UsageError
+from limbeck.measure import usable_cpus
 from limbeck.predictor import Predictor, Prepared, Text
 from limbeck.tasks import Result
 from limbeck.tasks.records import to_record
@@ -143,6 +144,14 @@ def test_a_variant_by_name(classify_bundle: Path, tmp_path: Path) -> None:
     assert done.variant == "onnx-int8"
     (result,) = limbeck.load(classify_bundle, variant="onnx-int8", threads=1).predict(["a fine film"])
     assert records(tmp_path / "out.jsonl") == [{"text": "a fine film", **to_record(result)}]
+
+
+def test_more_threads_than_cpus_are_said(classify_bundle: Path, command: Command, tmp_path: Path) -> None:
+    allowed = usable_cpus()
+    words = ("predict", classify_bundle, "a fine film", "--output", tmp_path / "out.jsonl", "--threads")
+    more = command(*words, allowed + 1)
+    assert f"{allowed + 1} threads on {allowed} CPUs wait for one another: take --threads {allowed}." in more.err
+    assert "wait for one another" not in command(*words, allowed).err
 
 
 def test_cut_texts_are_counted_and_said(classify_bundle: Path, command: Command, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UsageError
+from limbeck.measure import usable_cpus
 
 RECORDED_PACKAGES = (
     "limbeck",
@@ -84,6 +85,14 @@ def check_numbers(**arguments: Any) -> None:
     ]
     if wrong:
         raise UsageError("; ".join(wrong))
+
+
+def too_many_threads(threads: int | None) -> list[str]:
+    """What is to be said of more compute threads than there are CPUs to use; nothing of as many or fewer."""
+    allowed = usable_cpus()
+    if threads is None or threads <= allowed:
+        return []
+    return [f"{threads} threads on {allowed} CPUs wait for one another: take --threads {allowed}."]
 
 
 def fingerprint(arguments: dict[str, Any], data_sha256: str) -> str:

@@ -19,7 +19,7 @@ from limbeck.data.writers import OutputFormat, format_of, open_writer
 from limbeck.engines.settings import Device
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, Prepared, load
-from limbeck.recipes.arguments import check_numbers
+from limbeck.recipes.arguments import check_numbers, too_many_threads
 from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
@@ -112,6 +112,8 @@ def predict(
     if input is None and (text or pair or skip_bad_rows):
         raise UsageError("--text, --pair and --skip-bad-rows are for files: name the file with --input")
     check_numbers(threads=threads)
+    for line in too_many_threads(threads):
+        say(line)
     form = format_of(output, format, terminal=sys.stdout.isatty())
     objective: Objective = "throughput" if input is not None or not texts or texts == ("-",) else "latency"
     predictor = load(

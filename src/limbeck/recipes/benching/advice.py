@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limbeck.measure import usable_cpus
 from limbeck.measure.benchmark import Timing
 from limbeck.predictor import Predictor
+from limbeck.recipes.arguments import too_many_threads
 from limbeck.text import Tokens
 from limbeck.tuning import kept_tuned
 
@@ -20,7 +20,7 @@ def advice(timings: Sequence[Timing], predictor: Predictor, tokens: Sequence[Tok
     chosen = predictor.variant.name
     full = {(t.variant, t.way): t for t in timings if t.rows == most}
     auto = full.get((chosen, "auto"))
-    found = _threads(predictor.settings.threads)
+    found = too_many_threads(predictor.settings.threads)
     if chosen not in {t.variant for t in timings}:
         found.append(f"{chosen}, with which predict answers, was not timed: name it with --variant too.")
     elif auto is None:
@@ -55,13 +55,6 @@ def _of_texts(tokens: Sequence[Tokens], max_tokens: int) -> list[str]:
             "more of them with --max-tokens or --on-long window, and takes longer."
         )
     return found
-
-
-def _threads(threads: int | None) -> list[str]:
-    allowed = usable_cpus()
-    if threads is None or threads <= allowed:
-        return []
-    return [f"{threads} threads on {allowed} CPUs wait for one another: take --threads {allowed}."]
 
 
 def _of_variants(full: dict[tuple[str, str], Timing], auto: Timing, chosen: str) -> list[str]:

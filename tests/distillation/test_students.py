@@ -9,7 +9,7 @@ from torch import Tensor
 from families import FAMILIES, make_base
 from limbeck.distillation.basis import Basis
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
-from limbeck.distillation.students import Start, new_student, usual_start
+from limbeck.distillation.students import Start, check_start, new_student, usual_start
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config
 from limbeck.nn.model import TextModel, load_model, new_model, save_model
@@ -66,6 +66,13 @@ def test_a_student_of_every_family_is_saved_as_it_is(
     assert shape_of(teacher.config) == TINY  # left as it was
 
 
+def test_layers_with_other_feed_forward_units_are_refused(tiny_base: Path) -> None:
+    teacher = new_model(str(tiny_base), TASK)
+    shape = parse_shape("1x32x4x40", shape_of(teacher.config))
+    with pytest.raises(UsageError, match="as many feed-forward units as its teacher, 64, and it has 40: take --start"):
+        check_start("layers", teacher, shape)
+
+
 def test_the_layers_that_are_kept(tiny_base: Path) -> None:
     torch.manual_seed(0)
     teacher = new_model(str(tiny_base), TASK)
@@ -84,7 +91,14 @@ def test_the_layers_that_are_kept(tiny_base: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "start"),
-    [("L1", "layers"), ("1x32x2", "layers"), ("1x16", "svd"), ("1x24x8", "random"), ("1x48", "random")],
+    [
+        ("L1", "layers"),
+        ("1x32x2", "layers"),
+        ("1x16", "svd"),
+        ("1x32x4x40", "svd"),
+        ("1x24x8", "random"),
+        ("1x48", "random"),
+    ],
 )
 def test_the_usual_start(tiny_base: Path, text: str, start: str) -> None:
     teacher = new_model(str(tiny_base), TASK)

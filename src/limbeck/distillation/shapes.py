@@ -9,12 +9,10 @@ from typing import Any
 
 from limbeck.distillation.layer_maps import uniform
 from limbeck.errors import UsageError
-from limbeck.nn.pruned import kept_heads
+from limbeck.nn.pruned import kept_heads, units, units_name
 
 _KEPT = re.compile(r"L(\d+)")
 _SIZES = re.compile(r"(\d+)x(\d+)(?:x(\d+)(?:x(\d+))?)?")
-# What families call the width of the feed-forward layers.
-_INTERMEDIATE = ("intermediate_size", "hidden_dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,7 @@ NAMED = {"tinybert-4": Shape(4, 312, 12, 1200), "tinybert-6": Shape(6, 768, 12, 
 
 def shape_of(config: Any) -> Shape:
     """The sizes of an encoder, from its configuration."""
-    intermediate = next(getattr(config, name) for name in _INTERMEDIATE if hasattr(config, name))
-    return Shape(config.num_hidden_layers, config.hidden_size, kept_heads(config), intermediate)
+    return Shape(config.num_hidden_layers, config.hidden_size, kept_heads(config), units(config))
 
 
 def parse_shape(text: str, teacher: Shape, *, deeper: bool = False) -> Shape:
@@ -87,7 +84,7 @@ def student_config(config: Any, shape: Shape) -> Any:
     changed.num_hidden_layers = shape.layers
     changed.hidden_size = shape.hidden_size
     changed.num_attention_heads = shape.heads
-    setattr(changed, next(name for name in _INTERMEDIATE if hasattr(config, name)), shape.intermediate_size)
+    setattr(changed, units_name(config), shape.intermediate_size)
     if hasattr(config, "pooler_hidden_size"):
         changed.pooler_hidden_size = shape.hidden_size
     return changed

@@ -12,7 +12,7 @@ from torch import nn
 from limbeck.distillation.basis import Basis
 from limbeck.distillation.layer_maps import uniform
 from limbeck.distillation.narrowing import narrow, why_not_narrowed
-from limbeck.distillation.shapes import Shape, student_config
+from limbeck.distillation.shapes import Shape, shape_of, student_config
 from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, random_model, set_dropout
 from limbeck.nn.pruned import has_pruned_heads
@@ -36,8 +36,8 @@ class Student:
 
 
 def usual_start(teacher: TextModel, shape: Shape) -> Start:
-    """The teacher's layers for a student as wide, `svd` for a narrower one that can be made so, else `random`."""
-    if shape.hidden_size == teacher.config.hidden_size:
+    """The teacher's layers where their matrices fit, `svd` where the student can be made so, else `random`."""
+    if not _unlike_layers(teacher, shape):
         return "layers"
     return "random" if why_not_narrowed(teacher, shape) else "svd"
 
@@ -49,14 +49,21 @@ def check_start(start: Start, teacher: TextModel, shape: Shape) -> None:
             "--student: heads of this teacher were removed, so its student can only be it with more removed, as "
             "pruned-2x; or let the bundle that taught it be the teacher"
         )
-    theirs = teacher.config.hidden_size
-    if start == "layers" and shape.hidden_size != theirs:
-        raise UsageError(
-            f"--start layers: expected a student as wide as its teacher, {theirs}, and it is {shape.hidden_size} wide: "
-            "take --start svd"
-        )
+    if start == "layers" and (unlike := _unlike_layers(teacher, shape)):
+        raise UsageError(f"--start layers: {unlike}: take --start svd")
     if start == "svd" and (reason := why_not_narrowed(teacher, shape)) is not None:
         raise UsageError(f"--start svd: {reason}: take another shape, or --start random")
+
+
+def _unlike_layers(teacher: TextModel, shape: Shape) -> str | None:
+    """Why the matrices of the teacher's layers are none of a student's of this shape; heads are only cut otherwise."""
+    theirs = shape_of(teacher.config)
+    if shape.hidden_size != theirs.hidden_size:
+        return f"expected a student as wide as its teacher, {theirs.hidden_size}, and it is {shape.hidden_size} wide"
+    if shape.intermediate_size != theirs.intermediate_size:
+        units = f"{theirs.intermediate_size:,}, and it has {shape.intermediate_size:,}"
+        return f"expected a student with as many feed-forward units as its teacher, {units}"
+    return None
 
 
 def new_student(
@@ -82,9 +89,11 @@ def new_student(
     if start == "random":
         return Student(model, shape, start)
     layers = tuple(layer for _, layer in uniform(shape.layers, teacher.config.num_hidden_layers))
-    if start == "layers" or basis is None:
+    if start == "layers":
         copy_layers(teacher, model, layers)
         return Student(model, shape, start, layers)
+    if basis is None:
+        raise ValueError("svd needs a basis")
     found = basis()
     narrow(teacher, model, layers, found.vectors)
     return Student(model, shape, start, layers, found)

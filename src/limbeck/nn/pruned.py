@@ -158,7 +158,7 @@ def attention_width(config: Any) -> int:
 
 def units(config: Any) -> int:
     """The feed-forward units of each layer."""
-    found: int = getattr(config, _units_name(config))
+    found: int = getattr(config, units_name(config))
     return found
 
 
@@ -183,7 +183,7 @@ def remove_units(encoder: Any, kept: Sequence[Sequence[int]]) -> None:
     """Keep only these feed-forward units, for each of the different layers as many."""
     for layer, chosen in zip(prunable_layers(encoder), kept, strict=True):
         layer.keep_units(chosen)
-    setattr(encoder.config, _units_name(encoder.config), len(kept[0]))
+    setattr(encoder.config, units_name(encoder.config), len(kept[0]))
 
 
 def shrink_as_configured(encoder: Any) -> None:
@@ -228,7 +228,8 @@ def _head_size(config: Any) -> int:
     return size
 
 
-def _units_name(config: Any) -> str:
+def units_name(config: Any) -> str:
+    """What the family calls the width of the feed-forward layers."""
     return next(name for name in _UNITS if hasattr(config, name))
 
 

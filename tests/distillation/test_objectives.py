@@ -192,6 +192,16 @@ def test_a_temperature_keeps_the_size_of_gradients() -> None:
     torch.testing.assert_close(gradient, apart.detach() / 4, rtol=0.01, atol=1e-3)
 
 
+def test_vectors_of_texts_are_compared_in_full_precision_under_autocast() -> None:
+    torch.manual_seed(0)
+    teacher = torch.randn(6, 48)
+    student = teacher + 1e-3 * torch.randn(6, 48)
+    for compared in (o.sample_relations, o.contrastive):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = compared(student, teacher)
+        torch.testing.assert_close(found, compared(student, teacher), rtol=1e-5, atol=0)
+
+
 def test_contrastive_is_the_cross_entropy_of_cosines_and_its_gradient_leads_nearer() -> None:
     random = np.random.default_rng(2)
     student, teacher = random.normal(size=(2, 5, 6))

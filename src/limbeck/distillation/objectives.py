@@ -131,7 +131,8 @@ def sample_relations(student: Tensor, teacher: Tensor) -> Tensor:
     Vectors are `[rows, width]`, of any two widths (Tung and Mori 2019, with cosines).
     """
     found, wanted = (functional.normalize(vectors.float(), dim=1) for vectors in (student, teacher))
-    return (found @ found.T - wanted @ wanted.T).square().mean(dim=1)
+    with torch.autocast(found.device.type, enabled=False):  # in bf16 two near vectors are one
+        return (found @ found.T - wanted @ wanted.T).square().mean(dim=1)
 
 
 def contrastive(student: Tensor, teacher: Tensor) -> Tensor:
@@ -141,8 +142,10 @@ def contrastive(student: Tensor, teacher: Tensor) -> Tensor:
     Oord et al. 2018) between student and teacher (Tian et al. 2020). Vectors are `[rows, width]`.
     """
     found, wanted = (functional.normalize(vectors.float(), dim=1) for vectors in (student, teacher))
+    with torch.autocast(found.device.type, enabled=False):
+        cosines = found @ wanted.T
     return functional.cross_entropy(
-        COSINE_SCALE * found @ wanted.T, torch.arange(len(found), device=found.device), reduction="none"
+        COSINE_SCALE * cosines, torch.arange(len(found), device=found.device), reduction="none"
     )
 
 

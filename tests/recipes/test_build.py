@@ -203,6 +203,18 @@ def test_overwrite_replaces_all_of_the_bundle(own_bundle: Path, build: Build) ->
     assert [path.name for path in own_bundle.parent.iterdir()] == ["own"]
 
 
+def test_a_bundle_made_with_these_arguments_is_not_made_again_for_overwrite(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (own_bundle / "model.safetensors").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.train.fine_tune", never)
+        build(own_bundle, overwrite=True)
+    (own_bundle / "model.safetensors").write_bytes(b"damaged")
+    build(own_bundle, overwrite=True)
+    assert (own_bundle / "model.safetensors").read_bytes() == before
+
+
 def stopped_after(step: int, seen: list[int]) -> Callable[..., Any]:
     """`fit`, which notes the steps it takes and is interrupted after `step`."""
 

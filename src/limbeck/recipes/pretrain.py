@@ -132,7 +132,7 @@ def pretrain(
     seed
         The seed of everything random; the same seed and precision on the same machine give the same weights.
     overwrite
-        Replace OUT if it is a pretrained encoder.
+        Replace OUT if it is a pretrained encoder that was made otherwise.
     """
     check_numbers(**locals())
     out = Path(out)

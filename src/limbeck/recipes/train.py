@@ -216,7 +216,7 @@ def train(
     seed
         The seed of everything random; the same seed and precision on the same machine give the same weights.
     overwrite
-        Replace OUT if it exists.
+        Replace OUT if it exists and was made otherwise.
     """
     check_numbers(**locals())
     check_tracker(track)

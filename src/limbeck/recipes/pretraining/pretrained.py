@@ -35,7 +35,7 @@ class PretrainedEncoder(msgspec.Struct, frozen=True):
 
 
 def already_pretrained(out: Path, arguments: dict[str, Any], mark: str, overwrite: bool) -> PretrainedEncoder | None:
-    """The encoder at `out` if these very arguments and texts made it; clears the place with `overwrite`.
+    """The encoder at `out` if these very arguments and texts made it; None for what to `overwrite`.
 
     Raises `UsageError` where something else is in the place.
     """
@@ -44,16 +44,18 @@ def already_pretrained(out: Path, arguments: dict[str, Any], mark: str, overwrit
     path = out / RECORD
     if not path.is_file():
         raise UsageError(f"{out} exists and was not pretrained here (it has no {RECORD}): choose another --out")
-    if overwrite:
-        return None
     try:
         record = msgspec.json.decode(path.read_bytes(), type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if overwrite:
+            return None
         raise UsageError(f"{path} is damaged ({error}): replace the folder with --overwrite") from error
     before = record.arguments
     if before.get("fingerprint") == mark:
         say(f"  {out} was pretrained with these arguments on this text already; nothing to do")
         return PretrainedEncoder(out, record)
+    if overwrite:
+        return None
     raise made_otherwise(out, before, arguments, "text")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -36,30 +37,35 @@ from limbeck.training.prepare import Prepared, label_counts
 def already_trained(
     out: Path, arguments: dict[str, Any], mark: str, overwrite: bool, *, by: Literal["train", "distill"]
 ) -> Bundle | None:
-    """The bundle at `out` if this recipe made it of these very arguments and rows; clears the place with `overwrite`.
+    """The bundle at `out` if this recipe made it of these very arguments and rows; None for what to `overwrite`.
 
-    Raises `UsageError` for anything else there.
+    So a stage that is done stays done when a run with `overwrite` is stopped and started again. Raises `UsageError`
+    for anything else at `out`.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
-    if overwrite:
-        if not (out / MANIFEST).is_file():
-            raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
-        return None
+    if overwrite and not (out / MANIFEST).is_file():
+        raise UsageError(f"--overwrite replaces bundles only, and {out} is none: choose another --out")
     try:
         manifest = read_manifest(out)
         before = made_with(manifest)
     except (BundleError, KeyError):
+        if overwrite:
+            return None
         raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
     if before["fingerprint"] == mark:
-        say(f"  {out} was trained with these arguments on these rows already; nothing to do")
-        return read_bundle(out)
+        with suppress(BundleError) if overwrite else nullcontext():  # a damaged one is replaced
+            bundle = read_bundle(out)
+            say(f"  {out} was trained with these arguments on these rows already; nothing to do")
+            return bundle
+    if overwrite:
+        return None
     if by not in manifest.arguments:
         maker = "train or build" if by == "distill" else "distill"
         raise UsageError(
             f"{out} exists and was made by limbeck {maker}: choose another --out, or replace it with --overwrite"
         )
-    raise made_otherwise(out, before, arguments, "rows")
+    raise made_otherwise(out, before, arguments, "rows" if by == "train" else "rows, another teacher")
 
 
 def made_with(manifest: Manifest) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from limbeck.engines import Settings, compute_logits
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import DataError, UsageError
 from limbeck.files import sha256_of
+from limbeck.recipes.distilling.teachers import Teacher as Answering
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
 from limbeck.text import Tokenizer
@@ -484,8 +486,9 @@ def test_done_already(
     classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = distill(classify_bundle, reviews_csv, epochs=1)
-    assert distill(classify_bundle, reviews_csv, epochs=1) == read_bundle(first.folder)
-    assert "nothing to do" in capsys.readouterr().err
+    for overwrite in (False, True):
+        assert distill(classify_bundle, reviews_csv, epochs=1, overwrite=overwrite) == read_bundle(first.folder)
+        assert "nothing to do" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--temperature 2"):
         distill(classify_bundle, reviews_csv, epochs=1, temperature=3.0)
 
@@ -508,6 +511,8 @@ def test_done_already(
         ({"student": "1x16", "start": "layers"}, "--start layers: expected a student as wide as its teacher, 32"),
         ({"student": "1x24x8", "start": "svd"}, "--start svd: the student has 8 heads, and its teacher 4"),
         ({"temperature": 0.0}, "--temperature 0: expected 0.1 or more"),
+        ({"layers_first": -1}, "--layers-first -1: expected 0 or more"),
+        ({"general_epochs": 0}, "--general-epochs 0: expected 1 or more"),
         ({"objective": "attention=1", "student": "1x16x2"}, "compares head with head, and the student has 2, its"),
         ({"start": "svg"}, r"--start svg: did you mean svd\? Expected layers, svd, random, or a base"),
     ],
@@ -597,6 +602,48 @@ def test_in_two_stages_with_the_layers_first(
         distill(classify_bundle, reviews_csv, "other", **{**settings, "start": str(tmp_path)})
     with pytest.raises(UsageError, match="name some with --general"):
         distill(classify_bundle, reviews_csv, "other", general_objective="hidden=1")
+    with pytest.raises(UsageError, match="--general-epochs 2: is for plain text"):
+        distill(classify_bundle, reviews_csv, "other", general_epochs=2)
+
+
+def test_plain_text_has_a_layer_map_and_counts_by_its_content(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, moved = tmp_path / "text.txt", tmp_path / "moved.txt"
+    reviews = reviews_csv.read_text("utf-8").splitlines()[1:]
+    text.write_text("\n\n".join(line.rpartition(",")[0] for line in reviews), "utf-8")
+    settings = {"student": "1x16", "start": "random", "objective": "soft=1", "layer_map": "last", "epochs": 1}
+    with pytest.raises(UsageError, match=r"--layer-map 0:2: .*the teacher has no layer 2"):
+        distill(classify_bundle, reviews_csv, general=str(text), **{**settings, "layer_map": "0:2"})
+    with pytest.raises(UsageError, match="--layer-map last: has no meaning"):
+        distill(classify_bundle, reviews_csv, general=str(text), general_objective="relations=1", **settings)
+    assert not list(tmp_path.glob("*student*"))
+    first = distill(classify_bundle, reviews_csv, general=str(text), **settings)
+    text.rename(moved)
+    capsys.readouterr()
+    assert distill(classify_bundle, reviews_csv, general=str(moved), **settings) == read_bundle(first.folder)
+    moved.write_text(moved.read_text("utf-8") + "\n\nAnother film, as good as the last one.\n", "utf-8")
+    with pytest.raises(UsageError, match="was made with --general"):
+        distill(classify_bundle, reviews_csv, general=str(moved), **settings)
+
+
+def test_a_teacher_is_the_same_whatever_it_is_compiled_for(classify_bundle: Path) -> None:
+    bundle = read_bundle(classify_bundle)
+    manifest = bundle.manifest
+    compiled = msgspec.structs.replace(manifest.variants[0], name="openvino-fp32", file="openvino/model.xml")
+    more = msgspec.structs.replace(
+        manifest,
+        variants=(*manifest.variants, compiled),
+        files={**manifest.files, "openvino/model.xml": "a", "openvino/model.bin": "b"},
+    )
+    fewer = msgspec.structs.replace(
+        manifest, variants=(), files={k: v for k, v in manifest.files.items() if not k.startswith("onnx/")}
+    )
+    whole, bare, compiled_for_openvino = (Bundle(bundle.folder, m) for m in (manifest, fewer, more))
+    assert Answering(whole).sha256() == Answering(bare).sha256() == Answering(compiled_for_openvino).sha256()
+    answering = Answering(compiled_for_openvino, compiled).sha256()
+    other = msgspec.structs.replace(more, files={**more.files, "openvino/model.bin": "c"})
+    assert answering not in (Answering(whole).sha256(), Answering(Bundle(bundle.folder, other), compiled).sha256())
 
 
 def test_contrastive_teaches_vectors_of_another_width(pair_csv: Path, teacher: Teacher, distill: Distill) -> None:

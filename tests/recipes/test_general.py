@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformers import AutoModel
 
 from conftest import BAD, GOOD, review
 from limbeck.bundle import read_bundle
+from limbeck.data import load_corpus
 from limbeck.errors import UsageError
 from limbeck.recipes.distilling.general import general_student, parse_general
 from limbeck.training.loop import fit
@@ -47,24 +49,30 @@ def test_a_student_comes_nearer_to_the_encoder_on_text_that_it_has_not_read(
     classify_bundle: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = read_bundle(classify_bundle)
-    folder = Path(general_student(bundle, str(text), out=tmp_path / "general", **SETTINGS))
+    folder = Path(general_student(bundle, load_corpus(text), out=tmp_path / "general", **SETTINGS))
     found = losses(folder)
     assert found[0] > found[1] > found[2] > 0
     encoder = AutoModel.from_pretrained(folder)  # a plain encoder, with no projection left in it
     assert (encoder.config.num_hidden_layers, encoder.config.hidden_size) == (1, 16)
     assert (folder / "tokenizer.json").read_bytes() == (classify_bundle / "tokenizer.json").read_bytes()
     assert not list(tmp_path.glob(".*"))
-    assert general_student(bundle, str(text), out=tmp_path / "general", **SETTINGS) == str(folder)
+    assert general_student(bundle, load_corpus(text), out=tmp_path / "general", **SETTINGS) == str(folder)
     assert "already" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="--overwrite"):
-        general_student(bundle, str(text), out=tmp_path / "general", **{**SETTINGS, "layer_map": "last"})
+    other = {**SETTINGS, "plan": replace(SETTINGS["plan"], epochs=1), "objective": "hidden=1"}
+    with pytest.raises(UsageError, match=r"--general-objective embeddings=1,.*--general-epochs 3.*--overwrite"):
+        general_student(bundle, load_corpus(text), out=tmp_path / "general", **other)
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    general_student(bundle, load_corpus(text), out=tmp_path / "general", **{**SETTINGS, "overwrite": True})
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before  # made with these arguments already
+    general_student(bundle, load_corpus(text), out=tmp_path / "general", **{**other, "overwrite": True})
+    assert len(losses(folder)) == 1
 
 
 def test_a_stopped_stage_goes_on_to_the_same_weights(
     classify_bundle: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = read_bundle(classify_bundle)
-    whole = Path(general_student(bundle, str(text), out=tmp_path / "whole", **SETTINGS))
+    whole = Path(general_student(bundle, load_corpus(text), out=tmp_path / "whole", **SETTINGS))
 
     def stop_at_four(*arguments: Any, **named: Any) -> Any:
         def on_step(now: Progress) -> None:
@@ -76,8 +84,8 @@ def test_a_stopped_stage_goes_on_to_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr("limbeck.distillation.fit_states.fit", stop_at_four)
         with pytest.raises(KeyboardInterrupt):
-            general_student(bundle, str(text), out=tmp_path / "broken", **SETTINGS)
-    broken = Path(general_student(bundle, str(text), out=tmp_path / "broken", **SETTINGS))
+            general_student(bundle, load_corpus(text), out=tmp_path / "broken", **SETTINGS)
+    broken = Path(general_student(bundle, load_corpus(text), out=tmp_path / "broken", **SETTINGS))
     assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 

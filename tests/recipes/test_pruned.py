@@ -156,9 +156,17 @@ def test_what_is_refused(
         distill(classify_bundle, reviews_csv, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"distill": "pruned-fast"}, "as pruned-2x"),
+        ({"distill": "1x16", "objective": "distilbert"}, "directions needs a student as wide as its teacher, 32"),
+        ({"distill": "L1", "objective": "hard=1", "unlabelled": ["more.txt"]}, "hard learns nothing"),
+    ],
+)
 def test_build_says_what_is_wrong_before_it_trains_a_teacher(
-    reviews_csv: Path, fast: dict[str, Any], tmp_path: Path
+    arguments: dict[str, Any], message: str, reviews_csv: Path, fast: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="as pruned-2x"):
-        limbeck.build(str(reviews_csv), out=tmp_path / "model", distill="pruned-fast", **fast)
+    with pytest.raises(UsageError, match=message):
+        limbeck.build(str(reviews_csv), out=tmp_path / "model", **arguments, **fast)
     assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ from limbeck.nn.losses import RowLoss, mean_over_words
 from limbeck.nn.model import TextModel
 from limbeck.nn.pruned import attention_width, kept_heads
 from limbeck.nn.sentence import mean_pool
-from limbeck.tasks import AnyTask
+from limbeck.tasks import AnyTask, Embed
 from limbeck.training.kept import Kept
 
 MOST_RELATION_HEADS = 48  # Wang et al. 2021 for encoders as wide as BERT-Base
@@ -211,17 +211,20 @@ class Lesson:
         return torch.stack(three).mean(dim=0)
 
 
-def check_sizes(there: Shape, here: Shape, task: AnyTask, weights: Weights) -> None:
-    """Raises `UsageError`, naming all objectives that compare what teacher (`there`) and student have not alike."""
+def check_sizes(there: Shape, here: Shape, task: AnyTask | None, weights: Weights) -> None:
+    """Raises `UsageError`, naming all objectives that compare what teacher (`there`) and student have not alike.
+
+    Without a task, while it is not known, what hangs on it passes.
+    """
     problems = []
     if here.hidden_size != there.hidden_size:
-        vectors = ("soft", "logits") if task.name == "embed" else ()
+        vectors = ("soft", "logits") if isinstance(task, Embed) else ()
         problems += [
             f"{name} needs a student as wide as its teacher, {there.hidden_size}, and it is {here.hidden_size} wide"
             for name in (*_EQUAL_WIDTHS, *vectors)
             if name in weights
         ]
-    if "contrastive" in weights and task.name != "embed":
+    if "contrastive" in weights and task is not None and task.name != "embed":
         problems.append(f"contrastive compares vectors, and {task.name} answers with none")
     if here.heads != there.heads:
         problems += [

@@ -59,6 +59,8 @@ RANGES = {
     "temperature": Range(0.1, 100),
     "target_speedup": Range(1, above=True),
     "train_last": Range(0),
+    "layers_first": Range(0),
+    "general_epochs": Range(1),
     "budget_tokens": Range(8),
     "checkpoint_seconds": Range(0),
     "seed": Range(0, 2**63 - 1),

@@ -18,6 +18,7 @@ from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.distill import distill as distil
 from limbeck.recipes.distilling.pruned import check_student_of_base
+from limbeck.recipes.distilling.unlabelled import check_heeded
 from limbeck.recipes.report import report
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE, TrainArguments, train
@@ -114,10 +115,11 @@ def _check_student(student: str | None, objective: str, unlabelled: Sequence[str
             if value:
                 raise UsageError(f"{flag}: is for what a student learns; name its shape with --distill")
         return
-    parse_objective(objective)
+    weights = parse_objective(objective)
+    check_heeded(unlabelled, weights)
     for source in unlabelled:
         open_input(source)
-    check_student_of_base(student, base)
+    check_student_of_base(student, base, weights)
 
 
 def _compiled_teacher(

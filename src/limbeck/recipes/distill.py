@@ -12,7 +12,7 @@ import torch
 
 from limbeck.bundle import Bundle
 from limbeck.console import notes, stage
-from limbeck.data import Columns
+from limbeck.data import Columns, Corpus
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.shapes import shape_of
 from limbeck.distillation.wanted import parse_objective
@@ -23,10 +23,10 @@ from limbeck.recipes.distilling.begun import begin
 from limbeck.recipes.distilling.course import Course, Rows, rows_of
 from limbeck.recipes.distilling.general import GENERAL_OBJECTIVE, GENERAL_RATE, check_general, general_student
 from limbeck.recipes.distilling.layers_first import in_two
-from limbeck.recipes.distilling.lessons import layer_map_of, teach
+from limbeck.recipes.distilling.lessons import teach
 from limbeck.recipes.distilling.pruned import check_alone, named_student
 from limbeck.recipes.distilling.record import taught_by
-from limbeck.recipes.distilling.student import Asked, asked_student, check_start_name, check_student
+from limbeck.recipes.distilling.student import Asked, asked_student, check_start_name, check_student, layer_map_of
 from limbeck.recipes.distilling.taught import student_task
 from limbeck.recipes.distilling.teachers import check_out, open_teachers
 from limbeck.recipes.distilling.trimmed import read_by_both
@@ -113,10 +113,10 @@ def distill(
     target_speedup
         Instead of STUDENT: remove heads and units until the teacher is so many times as fast; 2 is pruned-2x.
     start
-        What the student begins as: layers (the teacher's, evenly dropped; for a student as wide), svd (the same
-        narrowed; for a narrower one), random, or a base (a hub id, a folder, or package:NAME/path), which is taken
-        whole, without STUDENT; one of another vocabulary reads by its own and learns answers alone. By default layers
-        or svd, whichever fits.
+        What the student begins as: layers (the teacher's, evenly dropped; for a student as wide, with as wide a
+        feed-forward), svd (the same narrowed), random, or a base (a hub id, a folder, or package:NAME/path), which is
+        taken whole, without STUDENT; one of another vocabulary reads by its own and learns answers alone. By default
+        layers or svd, whichever fits.
     trim_vocabulary
         Cut the student's vocabulary to what the training rows use, special tokens and single characters; other words
         are then read in smaller pieces.
@@ -188,7 +188,7 @@ def distill(
     seed
         The seed of everything random; the same seed and precision on the same machine give the same weights.
     overwrite
-        Replace OUT if it exists.
+        Replace OUT if it exists and was made otherwise.
     """
     check_numbers(**locals())
     check_tracker(track)
@@ -200,16 +200,16 @@ def distill(
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
     weights = parse_objective(objective)
     in_two(weights, layers_first)  # refuses objectives that cannot be split
-    check_general(general, start, student, general_objective)
+    of_text = check_general(general, start, student, general_objective, general_epochs)
     check_alone(student, start, general)
     said = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
     teachers = processes.on_first(lambda: open_teachers(teacher, with_teacher, teacher_variant, weights))
     bundle = teachers[0].bundle
-    check_student(student, start, bundle, weights)
+    check_student(student, start, bundle, weights, layer_map, of_text)
     with stage("Reading the data"):
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, weights, skipped))
+        rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, general, weights, skipped))
         notes(rows.notes)
     mark = rows.mark(arguments, teachers)
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="distill"))) is not None:
@@ -226,8 +226,8 @@ def distill(
         checkpoint_seconds=checkpoint_seconds,
     )
     beginning = start
-    if general is not None:
-        beginning = _general(bundle, plan, arguments, out, overwrite)
+    if rows.plain is not None:
+        beginning = _general(bundle, rows.plain, plan, arguments, out, overwrite)
         torch.manual_seed(seed)
     asked = asked_student(beginning, student, bundle, master, task, weights, dropout)
     check_sizes(shape_of(master.config), asked.shape, task, weights)
@@ -239,7 +239,7 @@ def distill(
         start=start,
         weights=weights,
         layers_first=layers_first,
-        layer_map=layer_map_of(layer_map, weights, asked.shape, master),
+        layer_map=layer_map_of(layer_map, weights, asked.shape, master.config, general=of_text),
         temperature=temperature,
         plan=replace(plan, learning_rate=learning_rate or default_learning_rate(asked.shape.hidden_size)),
         dropout=dropout,
@@ -247,18 +247,19 @@ def distill(
         precision=precision,
         track=track,
         out=out,
-        fingerprint=mark,
+        fingerprint=rows.mark({**arguments, "compare": None}, teachers),
+        mark=mark,
         arguments=arguments,
     )
     return _carry_out(course, asked, rows)
 
 
-def _general(bundle: Bundle, plan: Plan, arguments: dict[str, Any], out: Path, overwrite: bool) -> str:
+def _general(bundle: Bundle, corpus: Corpus, plan: Plan, arguments: dict[str, Any], out: Path, overwrite: bool) -> str:
     """The folder of the student that learns from plain text first; `arguments` are those of `distill`."""
     with stage("The general student"):
         return general_student(
             bundle,
-            arguments["general"],
+            corpus,
             out=out.with_name(f"{out.name}-general"),
             student=str(arguments["student"]),
             start=arguments["start"],
@@ -294,6 +295,6 @@ def _carry_out(course: Course, asked: Asked, rows: Rows) -> Bundle:
         parameters=begun.parameters,
     )
     made_from = source_of(arguments["data"], rows.columns, rows.splits, arguments["skip_bad_rows"])
-    made_with = {**arguments, "fingerprint": course.fingerprint}
+    made_with = {**arguments, "fingerprint": course.mark}
     manifest = manifest_of(model, made_from, tuned, course.plan, both.ours.prepared, made_with, distillation=taught)
     return processes.on_first(lambda: write_trained(course.out, course.work, begun.made.model, manifest))

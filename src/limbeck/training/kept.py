@@ -76,7 +76,7 @@ def keep(
     It is kept as standard scores, `(what the engine gives - mean) / scale`. `on_batch` hears of the
     tokens of each batch.
 
-    Raises `CheckFailed` for a teacher that gives no finite numbers in half precision.
+    Raises `CheckFailed` for what are no finite numbers in half precision.
     """
     starts = np.cumsum([0, *map(len, rows)]) if of_tokens else None
     if not path.is_file():
@@ -116,7 +116,9 @@ def _fill(
             if kept.starts is not None:
                 values = values[: lengths[index]]
             if not np.isfinite(values).all():
-                raise CheckFailed("the teacher's answers are no finite numbers in half precision: train it again")
+                raise CheckFailed(
+                    "what is to be kept are no finite numbers in half precision: train the model that gives them again"
+                )
             if kept.starts is None:
                 kept.values[index] = values
             else:

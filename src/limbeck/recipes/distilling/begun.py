@@ -41,7 +41,7 @@ def begin(course: Course, asked: Asked, both: Both) -> Begun:
     )
     with stage("The teacher"):
         made = begun_student(asked, master, task, read, pruning=pruning, dropout=course.dropout)
-        if pruning is None and not made.started_from:
+        if not made.started_from:
             start_at_frequencies(made.model, task, read.prepared.train)
         described = course.bundle.manifest.model
         pruned = processes.on_first(lambda: timed_record(pruning, master, made, read.prepared, described))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.bundle import Bundle
-from limbeck.data import Columns, Splits
+from limbeck.data import Columns, Corpus, Splits, load_corpus
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
 from limbeck.nn.model import TextModel
@@ -24,11 +24,12 @@ from limbeck.training.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The labelled rows with the columns that they were read by, and those without labels."""
+    """The labelled rows with the columns that they were read by, those without labels, and `plain` text."""
 
     columns: Columns
     splits: Splits
     unlabelled: Unlabelled
+    plain: Corpus | None
 
     @property
     def to_learn(self) -> int:
@@ -38,24 +39,35 @@ class Rows:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of them."""
-        return (*self.splits.notes, *self.unlabelled.notes)
+        return (*self.splits.notes, *self.unlabelled.notes, *(self.plain.notes if self.plain else ()))
 
     def mark(self, arguments: dict[str, Any], teachers: Sequence[Teacher]) -> str:
         """The fingerprint of a distillation: of rows and teachers their content counts, not where they lie."""
-        content = {"unlabelled": self.unlabelled.sha256, "teacher": [teacher.sha256() for teacher in teachers]}
+        content = {
+            "unlabelled": self.unlabelled.sha256,
+            "teacher": [teacher.sha256() for teacher in teachers],
+            "general": self.plain and self.plain.sha256,
+        }
         return fingerprint({**arguments, "data": None, "with_teacher": None, **content}, self.splits.sha256)
 
 
 def rows_of(
-    bundle: Bundle, data: str, said: Columns, unlabelled: Sequence[str], weights: Weights, skipped: Path | None
+    bundle: Bundle,
+    data: str,
+    said: Columns,
+    unlabelled: Sequence[str],
+    general: str | None,
+    weights: Weights,
+    skipped: Path | None,
 ) -> Rows:
-    """Read `data` as the rows of the teacher's `bundle` were read, and the files or folders `unlabelled`.
+    """Read `data` as the rows of the teacher's `bundle` were read, the files or folders `unlabelled`, and plain text.
 
     `said` are the columns that were named; `weights` and `skipped` are as for `read_unlabelled`.
     """
     columns = columns_of(bundle, data, said)
     splits = read_rows(bundle, data, columns, skipped)
-    return Rows(columns, splits, read_unlabelled(unlabelled, bundle, said, splits, weights, skipped))
+    others = read_unlabelled(unlabelled, bundle, said, splits, weights, skipped)
+    return Rows(columns, splits, others, None if general is None else load_corpus(general))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +75,8 @@ class Course:
     """What was asked of a distillation of `task`, by `teachers` of whom the first is `master`.
 
     `student`, `start` and `arguments` are as the flags have them, `layers_first` is a number of epochs, and `weights`
-    are those of the objectives. `out` becomes a bundle; until then all lies in `work`, marked by `fingerprint`.
+    are those of the objectives. `out` becomes a bundle, with the fingerprint `mark`; until then all lies in `work`,
+    marked by `fingerprint`, which leaves out what changes no weight.
     """
 
     teachers: tuple[Teacher, ...]
@@ -82,6 +95,7 @@ class Course:
     track: Tracker | None
     out: Path
     fingerprint: str
+    mark: str
     arguments: dict[str, Any]
 
     @property

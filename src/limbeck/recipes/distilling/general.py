@@ -11,7 +11,7 @@ import torch
 from limbeck import __version__
 from limbeck.bundle import Bundle
 from limbeck.console import notes, say, stage
-from limbeck.data import Corpus, load_corpus
+from limbeck.data import Corpus
 from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
 from limbeck.distillation.layer_maps import parse_layer_map
@@ -25,6 +25,7 @@ from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.arguments import fingerprint, installed_versions
+from limbeck.recipes.distilling.student import unlike_base
 from limbeck.recipes.pretraining.notes import text_lines
 from limbeck.recipes.pretraining.pretrained import Record, already_pretrained, write_record
 from limbeck.recipes.pretraining.setup import packed_text
@@ -43,17 +44,23 @@ GENERAL_RATE = 1e-4  # that of narrow encoders: before the task there is no othe
 _NO_HEAD = Embed("pairs", normalized=False)  # what reads a text and gives a vector has none
 
 
-def check_general(general: str | None, start: str | None, student: str | None, objective: str) -> None:
-    """Raise `UsageError` for flags of a general stage that contradict one another, or that nothing heeds."""
+def check_general(general: str | None, start: str | None, student: str | None, objective: str, epochs: int) -> Weights:
+    """What is learnt in a general stage, nothing without one.
+
+    Raises `UsageError` for flags of it that contradict one another, or that nothing heeds.
+    """
     if general is None:
-        if objective != GENERAL_OBJECTIVE:
-            raise UsageError(f"--general-objective {objective}: is learnt from plain text; name some with --general")
-        return
-    parse_general(objective)
+        unheeded = [f"--general-objective {objective}"] * (objective != GENERAL_OBJECTIVE)
+        unheeded += [f"--general-epochs {epochs}"] * (epochs != 1)
+        if unheeded:
+            raise UsageError(f"{', '.join(unheeded)}: is for plain text; name some with --general")
+        return {}
+    weights = parse_general(objective)
     if student is None:
         raise UsageError("--general: expected the student's shape by --student, as tinybert-4")
     if start is not None and start not in get_args(Start):
         raise UsageError(f"--start {start}: is pretrained already; --general makes one: drop either")
+    return weights
 
 
 def parse_general(objective: str) -> Weights:
@@ -69,7 +76,7 @@ def parse_general(objective: str) -> Weights:
 
 def general_student(
     bundle: Bundle,
-    text: str,
+    corpus: Corpus,
     *,
     out: Path,
     student: str,
@@ -83,26 +90,27 @@ def general_student(
 ) -> str:
     """An encoder of the student's shape at `out`, taught by the one that the bundle was made of; goes on after a stop.
 
-    `text` is what `limbeck pretrain` reads. The student of a task starts from the encoder, whatever the task.
+    The student of a task starts from the encoder, whatever the task.
 
-    Raises `UsageError` for objectives that need answers, and for another thing at `out`.
+    Raises `UsageError` for objectives that need answers, for another thing at `out`, and for a bundle whose encoder has
+    other sizes than that which it was made of.
     """
     weights = parse_general(objective)
     base = bundle.manifest.model.base
-    arguments = {
+    planned = asdict(plan)
+    del planned["checkpoint_seconds"]
+    arguments = {  # by the names of the flags
         "base": base,
         "student": student,
         "start": start,
-        "objective": objective,
+        "general_objective": objective,
         "layer_map": layer_map,
         "dropout": dropout,
         "precision": precision,
-        **{name: value for name, value in asdict(plan).items() if name != "checkpoint_seconds"},
+        "general_epochs": planned.pop("epochs"),
+        **planned,
     }
     processes = join()
-    with stage("Reading the text"):
-        corpus = processes.on_first(lambda: load_corpus(text, None, skipped=None))
-        notes(corpus.notes)
     mark = fingerprint(arguments, corpus.sha256)
     if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
         return str(done.folder)
@@ -111,6 +119,8 @@ def general_student(
     torch.manual_seed(plan.seed)
     with processes.first_on_each_machine():
         master = new_model(resolve_base(base), _NO_HEAD, pooling="mean", dropout=0.0)
+    if unlike := unlike_base(bundle, master):
+        raise UsageError(f"--general: learns from {base}, of which the teacher was made, and {unlike}")
     shape = parse_shape(student, shape_of(master.config))
     check_sizes(shape_of(master.config), shape, _NO_HEAD, weights)
     train, held_out, pad_id = _packed(corpus, bundle, master, work / "model", plan.seed)
@@ -212,7 +222,8 @@ def _write(out: Path, work: Path, model: TextModel, record: Record, base: str) -
     card = (
         f"# {markdown(out.name)}\n\nAn encoder without a head ({record.model['parameters']:,} parameters), "
         f"distilled by limbeck {record.limbeck} from {markdown(base)} on {record.text['sequences']:,} sequences of "
-        f"plain text: {record.arguments['objective']}. It is a start for fine-tuning or for `limbeck distill`.\n"
+        f"plain text: {record.arguments['general_objective']}. It is a start for fine-tuning or for "
+        "`limbeck distill`.\n"
     )
     write_record(folder, record, card)
     for path in folder.iterdir():

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from limbeck.console import notes, stage
-from limbeck.distillation.layer_maps import LayerMap, parse_layer_map
 from limbeck.distillation.lesson import Lesson
-from limbeck.distillation.shapes import Shape
 from limbeck.distillation.students import Student
-from limbeck.distillation.wanted import OF_ANSWERS, OF_LAYERS, Weights
-from limbeck.errors import UsageError
+from limbeck.distillation.wanted import OF_ANSWERS, Weights
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, fold_scale
 from limbeck.recipes.distilling.course import Course
@@ -18,18 +15,8 @@ from limbeck.recipes.distilling.trimmed import Both
 from limbeck.recipes.tracking import tracked
 from limbeck.recipes.training.notes import outcome_lines, training_bar
 from limbeck.training.fine_tune import FineTuned, fine_tune
-from limbeck.training.prepare import standardise
+from limbeck.training.prepare import TokenizedSplit, standardise
 from limbeck.training.processes import join
-
-
-def layer_map_of(text: str | None, weights: Weights, shape: Shape, master: TextModel) -> LayerMap:
-    """The layer map, empty where no objective goes layer for layer. Raises `UsageError` for one that says nothing."""
-    if not any(name in weights for name in OF_LAYERS):
-        if text is not None:
-            raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
-        return ()
-    there = master.config.num_hidden_layers
-    return parse_layer_map(text or "uniform", student_layers=shape.layers, teacher_layers=there)
 
 
 def teach(course: Course, made: Student, both: Both) -> FineTuned:
@@ -63,6 +50,12 @@ def teach(course: Course, made: Student, both: Both) -> FineTuned:
     return tuned
 
 
+def learn_scores(model: TextModel, train: TokenizedSplit) -> None:
+    """Let a head that gives numbers in the unit of the labels give the standard scores that are learnt instead."""
+    mean, scale = standardise(train.labelled_targets.astype("float32"))
+    fold_scale(model, mean=-mean / scale, scale=1 / scale)
+
+
 def _lesson(course: Course, made: Student, both: Both, weights: Weights) -> Lesson:
     """What the student is trained on.
 
@@ -72,7 +65,7 @@ def _lesson(course: Course, made: Student, both: Both, weights: Weights) -> Less
     if task.name == "regress":
         mean, scale = standardise(both.theirs.learnt.train.labelled_targets.astype("float32"))
         if made.started_from:
-            fold_scale(made.model, mean=-mean / scale, scale=1 / scale)
+            learn_scores(made.model, both.theirs.learnt.train)
     answers = []
     if any(name in weights for name in OF_ANSWERS):
         answers = kept_answers(course.teachers, master.config.hidden_size, task, both.theirs, mean=mean, scale=scale)

@@ -99,9 +99,10 @@ def asked_shape(student: str, config: Any) -> Shape:
     return shape_of(config)
 
 
-def check_student_of_base(student: str, base: str) -> None:
-    """As `asked_shape`, before there is a teacher: it will have the sizes of its base."""
-    asked_shape(student, load_config(resolve_base(base)))
+def check_student_of_base(student: str, base: str, weights: Weights) -> None:
+    """As `asked_shape` and `check_sizes`, before there is a teacher: it will have the sizes of its base."""
+    config = load_config(resolve_base(base))
+    check_sizes(shape_of(config), asked_shape(student, config), None, weights)
 
 
 def chosen_pruning(

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.distillation.basis import hidden_basis
-from limbeck.distillation.layer_maps import LayerMap, layer_map_lines
+from limbeck.distillation.layer_maps import LayerMap, layer_map_lines, parse_layer_map
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
-from limbeck.distillation.wanted import WITHOUT_STATES, Weights
+from limbeck.distillation.wanted import OF_LAYERS, WITHOUT_STATES, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
@@ -82,13 +82,48 @@ def is_base(start: str | None) -> bool:
     return start is not None and start not in get_args(Start)
 
 
-def check_student(student: str | None, start: str | None, teacher: Bundle, weights: Weights) -> None:
+def check_student(
+    student: str | None, start: str | None, teacher: Bundle, weights: Weights, layer_map: str | None, general: Weights
+) -> None:
     """Raises `UsageError` for no shape, or one that no student of this teacher can have, or not with the objectives
-    that have `weights`; a base has its own shape.
+    that have `weights`, and for a layer map that does not fit; a base has its own shape.
     """
     if not is_base(start):
         config = load_config(str(teacher.folder))
-        check_sizes(shape_of(config), asked_shape(_needed(student), config), teacher.manifest.task, weights)
+        shape = asked_shape(_needed(student), config)
+        check_sizes(shape_of(config), shape, teacher.manifest.task, weights)
+        layer_map_of(layer_map, weights, shape, config, general=general)
+
+
+def layer_map_of(text: str | None, weights: Weights, shape: Shape, teacher: Any, *, general: Weights) -> LayerMap:
+    """The layer map, empty where no objective with `weights` goes layer for layer; `teacher` is its configuration.
+
+    Raises `UsageError` for one that does not fit, or that neither these objectives nor those of a `general` stage heed.
+    """
+    heeded = any(name in weights for name in OF_LAYERS)
+    if text is None and not heeded:
+        return ()
+    found = parse_layer_map(text or "uniform", student_layers=shape.layers, teacher_layers=teacher.num_hidden_layers)
+    if not heeded and not any(name in general for name in OF_LAYERS):
+        raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
+    return found if heeded else ()
+
+
+def unlike_base(teacher: Bundle, base: TextModel) -> str | None:
+    """In what sizes the encoder of a teacher is not the base that it was made of; None where it is as large.
+
+    It is not where it was a student itself: narrower, pruned, or with fewer tokens.
+    """
+    ours = load_config(str(teacher.folder))
+    there, here = shape_of(base.config), shape_of(ours)
+    sizes = {
+        "wide": (here.hidden_size, there.hidden_size),
+        "heads": (here.heads, there.heads),
+        "feed-forward units": (here.intermediate_size, there.intermediate_size),
+        "tokens": (ours.vocab_size, base.config.vocab_size),
+    }
+    apart = [f"{one:,} {what}, not {other:,}" for what, (one, other) in sizes.items() if one != other]
+    return f"the teacher has other sizes: {', '.join(apart)}" if apart else None
 
 
 def begun_student(

@@ -38,10 +38,10 @@ class Teacher:
 
     def sha256(self) -> str:
         """One hash of all files that its answers depend on."""
-        files = self.bundle.manifest.files
-        kept = {name: sha for name, sha in files.items() if not name.startswith("onnx/")}
-        if self.variant is not None:
-            kept[self.variant.file] = files[self.variant.file]
+        manifest = self.bundle.manifest
+        compiled = {file for variant in manifest.variants for file in variant.files}
+        answering = () if self.variant is None else self.variant.files
+        kept = {name: sha for name, sha in manifest.files.items() if name not in compiled or name in answering}
         return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
 
     def engine(self) -> Engine:

@@ -57,8 +57,7 @@ def read_unlabelled(
     """
     if not sources:
         return Unlabelled([], None, ())
-    if set(weights) == {"hard"}:
-        raise UsageError("--unlabelled: of rows without labels hard learns nothing. Add soft=1 to --objective")
+    check_heeded(sources, weights)
     if splits.task == "embed" and learnt_from(splits.train.labels) == "triplets":
         raise UsageError("--unlabelled: the rows are triplets, and rows without labels have two texts: distil on pairs")
     pairs = splits.train.pairs is not None
@@ -82,6 +81,12 @@ def read_unlabelled(
         notes.append(f"Left out {left_out:,} bad rows without labels, written beside {skipped}.")
     seconds = [row.pair for row in kept if row.pair is not None]
     return Unlabelled([row.text for row in kept], seconds or None, tuple(notes))
+
+
+def check_heeded(sources: Sequence[str], weights: Weights) -> None:
+    """Raises `UsageError` for rows without labels where nothing but labels is to be learnt."""
+    if sources and set(weights) == {"hard"}:
+        raise UsageError("--unlabelled: of rows without labels hard learns nothing. Add soft=1 to --objective")
 
 
 def with_unlabelled(prepared: Prepared, rows: Unlabelled, tokenizer: Tokenizer, task: AnyTask) -> Prepared:

@@ -19,8 +19,9 @@ from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.distilling.baseline import word_baseline
 from limbeck.recipes.distilling.begun import Begun
 from limbeck.recipes.distilling.course import Course
+from limbeck.recipes.distilling.lessons import learn_scores
 from limbeck.recipes.distilling.pruned import Pruning
-from limbeck.recipes.distilling.student import asked_student, begun_student, is_base
+from limbeck.recipes.distilling.student import asked_student, begun_student, is_base, unlike_base
 from limbeck.recipes.distilling.trimmed import Both, trimmed_student
 from limbeck.recipes.training.choices import start_at_frequencies
 from limbeck.recipes.training.notes import outcome_lines, training_bar
@@ -51,7 +52,8 @@ def contest(course: Course, begun: Begun, both: Both, tuned: FineTuned, *, alone
         if isinstance(course.task, Classify):
             with stage("A classifier of words"):
                 task, prepared = course.task, both.ours.prepared
-                entrants.append(join().on_first(lambda: word_baseline(prepared, task)))
+                baseline = join().on_first(lambda: word_baseline(prepared, task))
+                entrants += [] if baseline is None else [baseline]
     found = standings(entrants, tuned.task.metric_of, compared_with=STUDENT)
     notes(worth_lines(found, tuned.task.metric))
     return found
@@ -103,8 +105,13 @@ def _begun_from_base(
     pooling = described.pooling
     try:
         base = new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout)
-        start_at_frequencies(base, task, train)
-        return begun(base)
+        if (reason := unlike_base(bundle, base)) is None:
+            start_at_frequencies(base, task, train)
+            return begun(base)
     except LimbeckError as error:
-        say(f"  it cannot be made of the base ({error}): it starts from the fine-tuned teacher, which flatters it")
-        return begun(load_model(bundle.folder, task, pooling=pooling))
+        reason = str(error)
+    say(f"  it cannot be made of the base ({reason}): it starts from the fine-tuned teacher, which flatters it")
+    model = begun(load_model(bundle.folder, task, pooling=pooling))
+    if task.name == "regress":
+        learn_scores(model, train)
+    return model

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -24,6 +25,9 @@ from limbeck.recipes import bench as module
 from limbeck.recipes.bench import bench
 from limbeck.recipes.benching.advice import advice
 from limbeck.recipes.benching.peers import peers_of
+
+if TYPE_CHECKING:
+    from bundles import Command
 
 pytest_plugins = ("bundles",)
 
@@ -193,6 +197,53 @@ def test_no_rows_and_peers_that_are_not_there(
     monkeypatch.setattr("limbeck.recipes.benching.peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
         peers_of(["transformers"], "classify")
+
+
+@pytest.fixture
+def nothing_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(*_: object) -> None:
+        raise AssertionError("timed before all was known to be there")
+
+    monkeypatch.setattr(module, "_timings", timed)
+    monkeypatch.setattr(module, "_program", timed)
+
+
+@pytest.mark.usefixtures("nothing_timed")
+def test_what_is_missing_is_said_before_anything_is_timed(
+    classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    given = ("bench", classify_bundle, texts)
+    with monkeypatch.context() as patch:
+        for name in [name for name in sys.modules if name.startswith("limbeck.report")]:
+            patch.delitem(sys.modules, name)
+        patch.setitem(sys.modules, "matplotlib.axes", None)
+        ran = command(*given, "--out", texts.with_name("page.html"))
+    assert (ran.code, ran.err) == (
+        2,
+        "limbeck: this needs matplotlib, which is not installed: pip install 'limbeck[train]'\n",
+    )
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no such sizes")
+
+    monkeypatch.setattr("transformers.pipeline", broken)
+    ran = command(*given, "--against", "transformers")
+    assert ran.code == 2
+    assert f"--against transformers: it cannot answer with {classify_bundle}: no such sizes" in ran.err
+
+    monkeypatch.setattr("limbeck.engines.load.find_spec", lambda name: None)
+    ran = command(*given, "--variant", "onnx-fp32", "--variant", "pytorch-fp32")
+    assert "this needs torch, which is not installed" in ran.err
+
+
+def test_bad_rows_are_left_out_and_counted(
+    classify_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text('text\na good film\n""\na,b\na dull one\nnever read\n""\n')
+    found = bench(classify_bundle, path, threads=1, variant=["onnx-fp32"], rows=2)
+    assert (found.rows, found.left_out) == (2, 2)
+    assert "left out as bad: 2 rows, the first some.csv, line 3: " in capsys.readouterr().err
 
 
 Say = Callable[..., list[str]]

@@ -189,14 +189,26 @@ def test_no_rows_and_peers_that_are_not_there(
     with pytest.raises(UsageError, match=r"none\.csv has no rows"):
         bench(classify_bundle, tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"has nothing for the task regress$"):
-        peers_of(["transformers"], "regress")
+        peers_of(["transformers"], "regress", "pooler")
 
     def not_there(name: str) -> str:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("limbeck.recipes.benching.peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
-        peers_of(["transformers"], "classify")
+        peers_of(["transformers"], "classify", "pooler")
+
+
+@pytest.mark.parametrize("task", ["classify", "multilabel"])
+def test_a_peer_that_does_not_read_our_head_is_refused(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.benching.peers.version", lambda name: "1.0")
+    assert peers_of(["sentence-transformers"], "embed", "mean") == ["sentence-transformers"]
+    assert peers_of(["transformers"], task, "pooler") == ["transformers"]
+    assert peers_of(["transformers"], "tag", "tokens") == ["transformers"]
+    with pytest.raises(UsageError, match="--against optimum-intel: the head of this bundle, on cls pooling, is limbec"):
+        peers_of(["optimum-intel"], task, "cls")
+    with pytest.raises(UsageError, match="transformers does not read it and would answer with a random one"):
+        peers_of(["transformers"], task, "mean")
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def bench(
     """
     check_numbers(rows=rows, threads=threads)
     opened = read_bundle(bundle)
-    named = peers_of(against, opened.manifest.task.name)
+    named = peers_of(against, opened.manifest.task.name, opened.manifest.model.pooling)
     page = _page_maker(out)
     variants = [opened.variant(name) for name in variant] or _installed(opened)
     for one in variants:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from limbeck.bundle import Head
 from limbeck.errors import UsageError
 from limbeck.measure.benchmark import Timing
 from limbeck.predictor import Predictor, Text
@@ -25,10 +26,10 @@ _TASKS: dict[Peer, tuple[str, ...]] = {
 }
 
 
-def peers_of(named: Sequence[str], task: str) -> list[Peer]:
+def peers_of(named: Sequence[str], task: str, head: Head) -> list[Peer]:
     """The peers that `--against` names, one or several by commas each time.
 
-    Raises `UsageError` for one that is unknown, not installed, or has nothing for the task.
+    Raises `UsageError` for one that is unknown, not installed, or has nothing for the task or the head.
     """
     peers: list[Peer] = []
     for name in ",".join(named).split(",") if named else ():
@@ -42,6 +43,11 @@ def peers_of(named: Sequence[str], task: str) -> list[Peer]:
         if task not in _TASKS[peer]:
             able = " or ".join(other for other, tasks in _TASKS.items() if task in tasks)
             raise UsageError(f"--against {peer}: it has nothing for the task {task}{able and f': try {able}'}")
+        if task in _PIPELINES and head in ("cls", "mean"):
+            raise UsageError(
+                f"--against {peer}: the head of this bundle, on {head} pooling, is limbeck's own: {peer} does not read "
+                "it and would answer with a random one"
+            )
         peers.append(peer)
     return peers
 

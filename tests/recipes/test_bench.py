@@ -10,10 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import limbeck
+from limbeck.bundle import read_bundle, write_manifest
 from limbeck.cli import run
 from limbeck.engines import Settings
 from limbeck.errors import UsageError
@@ -256,6 +258,24 @@ def test_bad_rows_are_left_out_and_counted(
     found = bench(classify_bundle, path, threads=1, variant=["onnx-fp32"], rows=2)
     assert (found.rows, found.left_out) == (2, 2)
     assert "left out as bad: 2 rows, the first some.csv, line 3: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_bundle_without_a_chosen_variant(own_bundle: Path, texts: Path, compiled: bool) -> None:
+    manifest = read_bundle(own_bundle).manifest
+    variants = manifest.variants if compiled else ()
+    write_manifest(own_bundle, msgspec.structs.replace(manifest, chosen=None, variants=variants))
+    named = ["onnx-int8", "onnx-fp32"] if compiled else ["pytorch-fp32"]
+    found = bench(own_bundle, texts, threads=1, variant=named, rows=12)
+    assert {t.variant for t in found.timings} == set(named)
+    assert found.chosen == named[0]
+    assert (
+        found.advice[0]
+        == f"No variant of this bundle is chosen: {named[0]}, which was named first, stands for it here."
+    )
+    assert not any("which was chosen" in line for line in found.advice)
+    with pytest.raises(UsageError, match="with --variant$" if compiled else "has no compiled variant yet"):
+        bench(own_bundle, texts, threads=1)
 
 
 Say = Callable[..., list[str]]

@@ -63,7 +63,7 @@ class Benchmark:
     `rows` were timed and `left_out` are bad ones among them. `tokens` is how many the texts have in all, `operations`
     the matrix work of all layers over them without padding (None for an encoder that does not name its sizes). `peaks`
     are operations a second of this machine's fastest product, by precision, and `share_of_peak` what of it a variant
-    reached in the way `auto`.
+    reached in the way `auto`. `chosen` answers in `predict`; where none is chosen it is the first that was named.
     """
 
     bundle: str

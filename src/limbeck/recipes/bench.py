@@ -85,7 +85,9 @@ def bench(
     variants = [opened.variant(name) for name in variant] or _installed(opened)
     for one in variants:
         check_installed(one)
-    predictor = load(bundle, threads=threads, objective="throughput")
+    # Where none is chosen, the first that was named stands for it.
+    chosen = variant[0] if variant and opened.manifest.chosen is None else None
+    predictor = load(bundle, variant=chosen, threads=threads, objective="throughput")
     texts, left_out = _texts(predictor, data, Columns(text=text, pair=pair, pair_separator=pair_separator), rows)
     peers = load_peers(named, predictor, texts)
     with stage("Timing whole programs"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.files import folder_when_written, replace_when_written, sha256_of, write_text
+from limbeck.files import folder_when_written, replace_when_written, sha256_of, user_cache, write_text
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -54,6 +54,26 @@ def test_the_mode_is_that_of_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_user_without_a_home_has_a_cache_among_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "said"))
+    assert user_cache() == tmp_path / "said" / "limbeck"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert user_cache() == user_cache() == tmp_path / f"limbeck-{os.getuid()}"
+    assert user_cache().stat().st_mode & 0o777 == 0o700
+    other = os.getuid() + 1
+    user_cache().rename(tmp_path / f"limbeck-{other}")
+    monkeypatch.setattr("os.getuid", lambda: other)
+    with pytest.raises(PermissionError, match="it is another user's; name a folder of yours with XDG_CACHE_HOME"):
+        user_cache()
 
 
 def test_text_is_written_as_utf_8_without_any_change(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +50,25 @@ def as_usual(path: Path) -> None:
 
 
 def user_cache() -> Path:
-    """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+    """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`; without a home among temporary files.
+
+    Raises `PermissionError` where that one is another user's.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+    except RuntimeError:  # a user whom the system does not know, as a container may have
+        return _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    folder = Path(tempfile.gettempdir())
+    if sys.platform == "win32":  # where they are each user's own
+        return folder / "limbeck"
+    own = folder / f"limbeck-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.lstat().st_uid != os.getuid():  # what is kept is trusted
+        raise PermissionError(errno.EPERM, "it is another user's; name a folder of yours with XDG_CACHE_HOME", str(own))
+    return own
 
 
 def write_text(path: Path, text: str) -> None:

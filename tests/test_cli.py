@@ -147,6 +147,18 @@ def test_report(own_bundle: Path, command: Command) -> None:
     assert command("report", own_bundle).out == f"{own_bundle / 'report.html'}\n"
 
 
+@pytest.mark.parametrize("words", [["a -b", "--pair-separator", "-"], ["--pair-separator", "-", "--", "a -b"]])
+def test_a_dash_may_be_the_value_of_an_option(pair_bundle: Path, command: Command, words: list[str]) -> None:
+    ran = command("predict", pair_bundle, *words)
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert (found["text"], found["pair"]) == ("a", "b")
+
+
+def test_a_dash_without_a_command(command: Command) -> None:
+    assert command("-").code == command("--json", "-").code == command("bogus", "-").code == 2
+
+
 def test_texts_that_look_like_flags(classify_bundle: Path, command: Command) -> None:
     ran = command("predict", classify_bundle, "--", "--json", "-5 stars", "-")
     assert [json.loads(line)["text"] for line in ran.out.splitlines()] == ["--json", "-5 stars", "-"]

@@ -59,11 +59,14 @@ def check_installed(variant: Variant) -> None:
 def usable_engines(said: Sequence[EngineName]) -> list[EngineName]:
     """What to compile for: ONNX Runtime always, and what else was said.
 
-    Raises `MissingExtra` for one that is not installed.
+    Raises `MissingExtra` for one that is not installed, or lacks what quantises for it.
     """
-    if "openvino" in said and not has_openvino():
-        raise MissingExtra("openvino", "openvino")
-    return ["onnxruntime", "openvino"] if "openvino" in said else ["onnxruntime"]
+    if "openvino" not in said:
+        return ["onnxruntime"]
+    for library in ("openvino", "nncf"):  # nncf quantises for it
+        if find_spec(library) is None:
+            raise MissingExtra(library, "openvino")
+    return ["onnxruntime", "openvino"]
 
 
 def is_installed(engine: str) -> bool:

@@ -231,6 +231,29 @@ def test_other_rows_to_judge_by(own_bundle: Path, reviews_csv: Path) -> None:
     assert (arguments["data"], arguments["max_drop"]) == (str(reviews_csv), 100.0)
 
 
+def test_rows_to_judge_by_may_have_other_columns_and_bad_ones(
+    own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = "".join(f"a good film {n},positive\na dull one {n},negative\n" for n in range(6))
+    (tmp_path / "other.csv").write_text(f"says,truth\n{good},positive\nwhat,neither\n")
+    given = ("compress", own_bundle, "--data", "other.csv", "--max-drop", 100, "--threads", 1)
+    assert "Name the column with --label" in command(*given).err
+    columns = ("--text", "says", "--label", "truth")
+    assert "pass `--skip-bad-rows`" in command(*given, *columns).err
+    ran = command(*given, *columns, "--skip-bad-rows")
+    assert ran.code == 0, ran.err
+    assert "left out 2 of 14 rows as bad, written to other.csv-skipped.jsonl" in ran.err
+    bundle = read_bundle(own_bundle)
+    assert [v.certificate and v.certificate.rows for v in bundle.manifest.variants] == [12, 12]
+    arguments: dict[str, Any] = bundle.manifest.arguments["compress"]
+    assert (arguments["text"], arguments["label"], arguments["skip_bad_rows"]) == ("says", "truth", True)
+    reported = command("report", own_bundle)
+    assert reported.code == 0
+    assert "left out 2 of 14 rows" in reported.err
+    assert "cannot be read" not in reported.err
+
+
 def test_compressing_twice_gives_the_same_files(own_bundle: Path) -> None:
     before = read_bundle(own_bundle).manifest.files
     assert limbeck.compress(own_bundle, max_drop=100.0, threads=1).manifest.files == before

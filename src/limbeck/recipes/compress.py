@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import msgspec
 
 from limbeck.bundle import Bundle, read_bundle, write_manifest
 from limbeck.console import say, stage
+from limbeck.data import Columns
 from limbeck.engines.load import EngineName, usable_engines
 from limbeck.errors import CheckFailed
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.compressing.judge import Judge, Objective
 from limbeck.recipes.compressing.onnx_variants import onnx_variants
 from limbeck.recipes.compressing.openvino_variants import keep_openvino_files, openvino_variants
+from limbeck.recipes.held_out import new_rows
 from limbeck.recipes.training.trained import made_with
 
 
@@ -23,6 +26,12 @@ def compress(
     bundle: str | Path,
     *,
     data: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    pair_separator: str | None = None,
+    label_separator: str | None = None,
+    skip_bad_rows: bool = False,
     max_drop: float = 0.5,
     threads: int | None = None,
     engine: Sequence[EngineName] = (),
@@ -43,6 +52,18 @@ def compress(
         The folder that `limbeck train` wrote.
     data
         Labelled rows to judge by; by default the held-out rows of the training data. At most 2,000 are read.
+    text
+        The column of the text, if --data names its columns unlike the training data.
+    pair
+        The column of the second text of a pair.
+    label
+        The column of the label.
+    pair_separator
+        What splits the text column into a pair.
+    label_separator
+        What splits the label column into many labels.
+    skip_bad_rows
+        Leave bad rows of --data out, count them and write them to DATA-skipped.jsonl in the current folder.
     max_drop
         The most that a variant may lose, in points (hundredths) of the task's metric.
     threads
@@ -58,14 +79,16 @@ def compress(
     check_numbers(max_drop=max_drop, threads=threads)
     opened = read_bundle(bundle)
     engines = usable_engines(engine)
+    columns = Columns(text, pair, label, pair_separator, label_separator)
     with stage("Judging the fp32 PyTorch model"):
-        judge = Judge(opened, data, max_drop, threads)
+        rows = None if data is None else new_rows(opened, data, columns, skip_bad_rows=skip_bad_rows)
+        judge = Judge(opened, rows, max_drop, threads)
     variants, refused = onnx_variants(judge)
     if "openvino" in engines:
         more, over = openvino_variants(judge)
         variants, refused = [*variants, *more], [*refused, *over]
     said: dict[str, Any] = {"data": data, "max_drop": max_drop, "engine": engines}
-    said |= {"objective": objective, "keep_all": keep_all}
+    said |= {"objective": objective, "keep_all": keep_all, **asdict(columns), "skip_bad_rows": skip_bad_rows}
     mark = compress_mark(opened, **said)
     chosen = judge.best([v for v in variants if v.certificate and v.certificate.holds], objective)
     # What runs everywhere stays beside a chosen variant that needs an extra.
@@ -89,14 +112,15 @@ def compress(
 def compress_mark(
     bundle: Bundle,
     *,
-    data: str | None = None,
     max_drop: float,
     engine: Sequence[EngineName],
     objective: Objective = "throughput",
     keep_all: bool = False,
+    **judged_by: Any,
 ) -> str:
-    """What the variants of a bundle depend on."""
+    """What the variants of a bundle depend on; `judged_by` are the arguments that say which rows judge, if any do."""
     trained = made_with(bundle.manifest)["fingerprint"]
-    said = {"train": trained, "data": data, "max_drop": max_drop, "engine": list(engine)}
+    said = {"train": trained, "data": None, "max_drop": max_drop, "engine": list(engine)}
     said |= {"objective": objective, "keep_all": keep_all}
+    said |= {name: value for name, value in judged_by.items() if value}
     return fingerprint(said, bundle.manifest.source.sha256)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Variant
 from limbeck.console import megabytes, say
-from limbeck.data import Columns
+from limbeck.data import Dataset
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
@@ -21,7 +21,7 @@ from limbeck.engines.torch_engine import TorchEngine
 from limbeck.measure import Certificate
 from limbeck.nn.model import load_model
 from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race_engines
-from limbeck.recipes.held_out import judging, new_rows, training_splits
+from limbeck.recipes.held_out import judging, training_splits
 from limbeck.tasks import NUMERIC, AnyTask, Logits
 from limbeck.text import pad
 
@@ -35,14 +35,14 @@ Objective = Literal["throughput", "latency", "size"]
 class Judge:
     """The held-out rows, the reference's answers on them, and the bundle whose variants are judged."""
 
-    def __init__(self, bundle: Bundle, data: str | None, max_drop: float, threads: int | None) -> None:
+    def __init__(self, bundle: Bundle, data: Dataset | None, max_drop: float, threads: int | None) -> None:
         self.bundle, self.folder = bundle, bundle.folder
         self.task, self.model = bundle.manifest.task, bundle.manifest.model
         self.max_drop, self.settings = max_drop, Settings(threads=threads)
         if data is None:
             self._train, dev, test = training_splits(bundle)
         else:
-            test = at_most(new_rows(bundle, data, Columns(), skip_bad_rows=False), JUDGED_ROWS)
+            test = at_most(data, JUDGED_ROWS)
             self._train = dev = test
         self.held_out: HeldOut = judging(bundle, test).held_out
         # Which nodes to keep is chosen on other rows than those it is judged by, where there are any.

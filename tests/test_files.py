@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.files import folder_when_written, replace_when_written, sha256_of, write_text
+from limbeck.files import folder_when_written, replace_when_written, scratch_within, sha256_of, write_text
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -72,6 +72,25 @@ def test_the_hash_of_a_file_larger_than_one_read(tmp_path: Path) -> None:
     content = bytes(range(256)) * 4096 * 3
     (tmp_path / "large").write_bytes(content)
     assert sha256_of(tmp_path / "large") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_scratch_folder_begins_empty_and_is_gone_in_the_end(tmp_path: Path) -> None:
+    def fail() -> None:
+        with scratch_within(tmp_path) as scratch:
+            (scratch / "file").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with scratch_within(tmp_path) as scratch:
+        pass
+    scratch.mkdir()
+    (scratch / "file").write_text("left by a process that was killed")
+    with scratch_within(tmp_path) as again:
+        assert again == scratch
+        assert list(again.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

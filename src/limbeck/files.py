@@ -39,6 +39,21 @@ def folder_when_written(path: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+@contextmanager
+def scratch_within(folder: Path) -> Iterator[Path]:
+    """An empty hidden folder in `folder`, to build in and to move files from; removed at the end, come what may.
+
+    What a process that was killed left in it goes first, so only one process at a time may use it.
+    """
+    scratch = folder / ".scratch.partial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def as_usual(path: Path) -> None:
     """Give a file the mode that the user's umask asks for: some libraries write theirs for the owner alone."""
     umask = os.umask(0)

@@ -33,10 +33,10 @@ Objective = Literal["throughput", "latency", "size"]
 
 
 class Judge:
-    """The held-out rows, the reference's answers on them, and the bundle whose variants are judged."""
+    """The held-out rows, the reference's answers on them, and the `folder` in which a bundle's variants are built."""
 
-    def __init__(self, bundle: Bundle, data: str | None, max_drop: float, threads: int | None) -> None:
-        self.bundle, self.folder = bundle, bundle.folder
+    def __init__(self, bundle: Bundle, folder: Path, data: str | None, max_drop: float, threads: int | None) -> None:
+        self.bundle, self.folder = bundle, folder
         self.task, self.model = bundle.manifest.task, bundle.manifest.model
         self.max_drop, self.settings = max_drop, Settings(threads=threads)
         if data is None:

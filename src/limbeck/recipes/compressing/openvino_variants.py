@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,8 +23,7 @@ from limbeck.proving import Candidate
 from limbeck.recipes.compressing.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
 from limbeck.recipes.compressing.remedies import keep_sensitive
 
-FOLDER = "openvino"
-FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model_qint8_quantized.xml"
+FP32_FILE, INT8_FILE = "openvino/openvino_model.xml", "openvino/openvino_model_qint8_quantized.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +110,3 @@ def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] =
     except CheckFailed as error:
         say(f"  {name} refused: {error}")
         return Trial(variant, None)
-
-
-def keep_openvino_files(folder: Path, kept: Collection[str]) -> None:
-    """Remove what is not in `kept` of what this or an earlier compilation wrote."""
-    for file in {FP32_FILE, INT8_FILE} - set(kept):
-        for suffix in (".xml", ".bin"):
-            (folder / file).with_suffix(suffix).unlink(missing_ok=True)
-    if not any((folder / file).exists() for file in (FP32_FILE, INT8_FILE)):
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)

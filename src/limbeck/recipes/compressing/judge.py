@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from limbeck.bundle import Bundle, Variant
 from limbeck.console import megabytes, say
 from limbeck.data import Columns
-from limbeck.data.sampling import JUDGED_ROWS, at_most
+from limbeck.data.sampling import JUDGED_ROWS, at_most, evenly
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
 from limbeck.engines.load import load_engine
@@ -73,8 +73,9 @@ class Judge:
     @cached_property
     def calibration(self) -> list[Arrays]:
         """Training rows, each a batch of its own; held-out ones where the bundle is judged by other data."""
-        tokens = judging(self.bundle, at_most(self._train, CALIBRATION_ROWS)).held_out.tokens[:CALIBRATION_ROWS]
-        return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in tokens]
+        tokens = judging(self.bundle, at_most(self._train, CALIBRATION_ROWS)).held_out.tokens
+        rows = evenly(tokens, CALIBRATION_ROWS)  # several are of one row where texts are long, or embedded
+        return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in rows]
 
     def best(self, variants: Sequence[Variant], objective: Objective) -> Variant | None:
         """The fastest in batches (`throughput`) or on single texts (`latency`), or the smallest (`size`).

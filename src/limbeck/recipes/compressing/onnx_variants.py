@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import say, stage
+from limbeck.data.sampling import evenly
 from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import CheckFailed
@@ -82,7 +83,7 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
         trial = Path(folder) / "trial.onnx"
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-            rows = judge.calibration[:PROBE_CALIBRATION_ROWS]
+            rows = evenly(judge.calibration, PROBE_CALIBRATION_ROWS)
             _quantize(judge, trial, rows, per_channel, keep_fp32)
             return logits(trial)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import progress_bar, say, stage
+from limbeck.data.sampling import evenly
 from limbeck.engines import Engine
 from limbeck.errors import CheckFailed
 from limbeck.export.onnx import OPSET
@@ -77,7 +78,8 @@ def _int8_trials(judge: Judge) -> list[Trial]:
         trial, done = Path(folder) / "trial.xml", count(1)
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-            quantize_openvino(source, trial, rows[:PROBE_CALIBRATION_ROWS], keep_fp32=keep_fp32, progress=False)
+            few = evenly(rows, PROBE_CALIBRATION_ROWS)
+            quantize_openvino(source, trial, few, keep_fp32=keep_fp32, progress=False)
             bar(next(done), "")
             return judge.probe(_engine(judge, trial, "int8"))
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.files import folder_when_written, replace_when_written, scratch_within, sha256_of, write_text
+from limbeck.files import (
+    folder_when_written,
+    remove_unused,
+    replace_when_written,
+    scratch_within,
+    sha256_of,
+    write_text,
+)
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -54,6 +61,17 @@ def test_the_mode_is_that_of_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_nothing_has_touched_in_a_long_time_is_removed(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f"{name} folder").mkdir()
+        (tmp_path / f"{name} folder/file").touch()
+        (tmp_path / name).touch()
+    for name in ("old folder", "old"):
+        os.utime(tmp_path / name, (0, 0))
+    remove_unused([*tmp_path.iterdir(), tmp_path / "gone"])
+    assert {path.name for path in tmp_path.iterdir()} == {"new folder", "new"}
 
 
 def test_text_is_written_as_utf_8_without_any_change(tmp_path: Path) -> None:

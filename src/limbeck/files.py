@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+UNUSED_SECONDS = 30 * 24 * 60 * 60
 
 
 @contextmanager
@@ -64,6 +67,14 @@ def as_usual(path: Path) -> None:
 def user_cache() -> Path:
     """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+
+
+def remove_unused(paths: Iterable[Path]) -> None:
+    """Remove those files and folders that nothing has touched in a long time."""
+    for path in paths:
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
 from limbeck.engines.settings import DEFAULT, Device, Settings
 from limbeck.errors import CheckFailed, UsageError
-from limbeck.files import user_cache
+from limbeck.files import remove_unused, user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
 from limbeck.tuning import Objective, settings_for
@@ -148,8 +151,22 @@ def load(
     # What is not loaded need not be read: the weights for training are often most of a bundle.
     check_files(bundle, {bundle.tokenizer_file.name, *chosen.files})
     settings = settings_for(bundle, chosen, objective, threads, device)
-    engine = load_engine(bundle.folder, chosen, settings, cache=user_cache() / "compiled")
+    engine = load_engine(bundle.folder, chosen, settings, cache=_compiled_folder(bundle, chosen))
     return Predictor(bundle, chosen, engine, settings)
+
+
+def _compiled_folder(bundle: Bundle, variant: Variant) -> Path:
+    """Where an engine keeps what it compiled of these very files, for not every engine looks at the weights again.
+
+    What was compiled of others and not used in a long time makes room.
+    """
+    hashes = [bundle.manifest.files.get(name, "") for name in variant.files]
+    folder = user_cache() / "compiled" / hashlib.sha256("".join(hashes).encode()).hexdigest()[:32]
+    with suppress(OSError):  # there is none yet, or it may not be written to
+        if folder.is_dir():
+            os.utime(folder)
+        remove_unused(folder.parent.iterdir())
+    return folder
 
 
 def _fastest_installed(bundle: Bundle) -> Variant | None:

@@ -13,7 +13,7 @@ from limbeck.engines import Engine, Settings
 from limbeck.engines.base import Arrays
 from limbeck.errors import BundleError, CheckFailed, UsageError
 from limbeck.export.quantize import quantize_int8, weight_nodes
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, usable_cpus
 from limbeck.proving import Candidate
 from limbeck.proving import prove as really_prove
 from limbeck.recipes.compressing.judge import Judge
@@ -292,3 +292,11 @@ def test_a_bundle_of_which_only_variants_are_damaged_is_compiled_again(own_bundl
 def test_compressing_twice_gives_the_same_files(own_bundle: Path) -> None:
     before = read_bundle(own_bundle).manifest.files
     assert limbeck.compress(own_bundle, max_drop=100.0, threads=1).manifest.files == before
+
+
+def test_the_reference_computes_on_the_threads_that_are_said(
+    own_bundle: Path, tmp_path: Path, pytorch_threads: Callable[[], int]
+) -> None:
+    for said, threads in ((3, 3), (None, usable_cpus())):
+        Judge(read_bundle(own_bundle), tmp_path, None, 1.0, said)
+        assert pytorch_threads() == threads

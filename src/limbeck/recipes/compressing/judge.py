@@ -18,7 +18,7 @@ from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
 from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, usable_cpus
 from limbeck.nn.model import load_model
 from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race_engines
 from limbeck.recipes.held_out import judging, new_rows, training_splits
@@ -49,7 +49,8 @@ class Judge:
         self._probe = judging(bundle, at_most(dev, PROBE_ROWS)).held_out.tokens
         # The exporter needs eager attention, and the reference should be the very model that is exported.
         self.torch_model = load_model(bundle.folder, self.task, pooling=self.model.pooling, attention="eager")
-        self.reference: Logits = held_out_logits(TorchEngine(self.torch_model), self.held_out, self.task, self.model)
+        engine = TorchEngine(self.torch_model, threads=threads or usable_cpus())
+        self.reference: Logits = held_out_logits(engine, self.held_out, self.task, self.model)
         say(f"  {self.task.metric} {self.task.score(self.reference, self.held_out.targets):.4f} on {len(test):,} rows")
 
     def prove(self, candidate: Candidate, engine: Engine) -> Certificate:

@@ -17,6 +17,9 @@ from limbeck.measure import Certificate, usable_cpus
 from limbeck.proving import Candidate
 from limbeck.proving import prove as really_prove
 from limbeck.recipes.compressing.judge import Judge
+from limbeck.recipes.report import report as write_report
+from limbeck.report import card
+from limbeck.show import show
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -300,3 +303,18 @@ def test_the_reference_computes_on_the_threads_that_are_said(
     for said, threads in ((3, 3), (None, usable_cpus())):
         Judge(read_bundle(own_bundle), tmp_path, None, 1.0, said)
         assert pytorch_threads() == threads
+
+
+def test_the_card_is_of_this_compilation_and_an_earlier_report_is_said(
+    own_bundle: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = own_bundle / "report.html"
+    ran = command("compress", own_bundle, "--max-drop", 100, "--threads", 1, "--objective", "size")
+    assert ran.code == 0
+    assert f"report: {report}, of an earlier compilation: limbeck report {own_bundle} writes it anew\n" in ran.out
+    manifest = read_bundle(own_bundle).manifest
+    assert manifest.chosen == "onnx-int8"
+    assert (own_bundle / "README.md").read_text("utf-8") == card(manifest, name="own")
+    write_report(own_bundle)
+    show(read_bundle(own_bundle), as_json=False)
+    assert f"report: {report}\n" in capsys.readouterr().out

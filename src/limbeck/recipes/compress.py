@@ -12,13 +12,14 @@ from limbeck.bundle import Bundle, Manifest, read_trained, replace_variants
 from limbeck.console import say, stage
 from limbeck.engines.load import EngineName, usable_engines
 from limbeck.errors import CheckFailed
-from limbeck.files import scratch_within
+from limbeck.files import scratch_within, write_text
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.compressing.judge import Judge, Objective
 from limbeck.recipes.compressing.onnx_variants import onnx_variants
 from limbeck.recipes.compressing.openvino_variants import openvino_variants
 from limbeck.recipes.together import alone_in
 from limbeck.recipes.training.trained import made_with
+from limbeck.report import card
 
 
 def compress(
@@ -36,7 +37,7 @@ def compress(
     int8 is tried with one scale a weight and with one for each output channel, and the form that changes fewer answers
     is kept. A form that loses more than the budget is refused; if both are, the most sensitive nodes stay in fp32, one
     after another, until the budget holds. The best variant that holds is chosen. Variants that are there already stay
-    as they are until all is proven, and are then replaced.
+    as they are until all is proven, and are then replaced; the model card is written anew.
 
     Example: `limbeck compress model --max-drop 0.3`
 
@@ -67,6 +68,7 @@ def compress(
             with stage("Judging the fp32 PyTorch model"):
                 judge = Judge(opened, built, data, max_drop, threads)
             written = replace_variants(opened, _compiled(judge, said), built)
+        write_text(opened.folder / "README.md", card(written.manifest, name=opened.folder.resolve().name))
     if written.manifest.chosen is None:
         raise CheckFailed(f"no variant of {bundle} holds --max-drop {max_drop:g}, not even fp32 ONNX")
     say(f"  chosen: {written.manifest.chosen}")

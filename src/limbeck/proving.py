@@ -14,7 +14,7 @@ from limbeck.bundle import Model
 from limbeck.data.sampling import evenly
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.base import most_units, per_unit
-from limbeck.measure import Certificate, Speed, certify, race, single_ms, stability, this_machine, throughput
+from limbeck.measure import Certificate, Speed, certify, race, rows_per_second, single_ms, stability, this_machine
 from limbeck.measure.race import MOST_TURNS
 from limbeck.predictor import labelled_logits
 from limbeck.tasks import AnyTask, Logits
@@ -113,7 +113,7 @@ def measure_speed(engine: Engine, tokens: Sequence[Tokens], model: Model) -> Spe
 
     alone = single_ms(one, SINGLE_RUNS)
     return Speed(
-        rows_per_second=throughput(batches).rows_per_second,
+        rows_per_second=rows_per_second(batches),
         single_ms=alone.median_ms,
         single_p95_ms=alone.p95_ms,
         rows=len(sample),

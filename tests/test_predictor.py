@@ -198,6 +198,16 @@ def test_only_what_is_loaded_is_read(own_bundle: Path) -> None:
         limbeck.load(own_bundle)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json"])
+def test_of_the_reference_all_that_is_not_compiled_is_read(own_bundle: Path, name: str) -> None:
+    (own_bundle / "onnx/model_quantized.onnx").write_bytes(b"edited")
+    assert limbeck.load(own_bundle, variant="pytorch-fp32", threads=1).predict(["a good film"])
+    with (own_bundle / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BundleError, match=f"damaged or edited after they were written: {name}"):
+        limbeck.load(own_bundle, variant="pytorch-fp32")
+
+
 def test_a_file_that_is_no_graph(own_bundle: Path) -> None:
     (own_bundle / "onnx/model.onnx").write_bytes(b"not a graph")
     with pytest.raises(

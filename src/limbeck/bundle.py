@@ -112,6 +112,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """The files of all variants."""
         return {name for variant in self.variants for name in variant.files}
 
+    @property
+    def trained_files(self) -> dict[str, str]:
+        """The hashes of all files that are of no variant: what PyTorch loads, and the tokenizer."""
+        compiled = self.compiled_files
+        return {name: sha256 for name, sha256 in self.files.items() if name not in compiled}
+
 
 class Bundle(msgspec.Struct, frozen=True):
     """A bundle on disk, checked."""
@@ -176,13 +182,9 @@ def read_trained(folder: str | Path) -> Bundle:
     Raises `BundleError` as `read_bundle` does.
     """
     bundle = open_bundle(folder)
-    check_files(_without_variants(bundle), bundle.manifest.files)
+    trained = msgspec.structs.replace(bundle.manifest, variants=(), files=bundle.manifest.trained_files)
+    check_files(Bundle(bundle.folder, trained), trained.files)
     return bundle
-
-
-def _without_variants(bundle: Bundle) -> Bundle:
-    files = {name: sha for name, sha in bundle.manifest.files.items() if name not in bundle.manifest.compiled_files}
-    return Bundle(bundle.folder, msgspec.structs.replace(bundle.manifest, variants=(), files=files))
 
 
 def open_bundle(folder: str | Path) -> Bundle:
@@ -243,7 +245,7 @@ def replace_variants(bundle: Bundle, manifest: Manifest, built: Path) -> Bundle:
     of the bundle's own variants that are no longer named are removed.
     """
     folder, new = bundle.folder, manifest.compiled_files
-    files = _without_variants(bundle).manifest.files | {name: sha256_of(built / name) for name in new}
+    files = bundle.manifest.trained_files | {name: sha256_of(built / name) for name in new}
     hashed = msgspec.structs.replace(manifest, files=dict(sorted(files.items())))
     for name in new:
         (folder / name).parent.mkdir(exist_ok=True)

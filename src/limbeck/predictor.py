@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.bundle import Bundle, Variant, check_files, open_bundle
+from limbeck.bundle import REFERENCE, Bundle, Variant, check_files, open_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
@@ -140,7 +140,8 @@ def load(
     for, single texts (`latency`) or many in a call (`throughput`); it matters once `limbeck tune` found how this
     machine does either fastest. On the `device` cuda the variant onnx-fp32 answers unless another is named.
 
-    Every file that is loaded is checked against its hash.
+    What is loaded is checked against its hash: the tokenizer and the variant's files, or, for `pytorch-fp32`, all but
+    those of compiled variants. The others need only be there.
 
     Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
     """
@@ -149,7 +150,8 @@ def load(
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
     # What is not loaded need not be read: the weights for training are often most of a bundle.
-    check_files(bundle, {bundle.tokenizer_file.name, *chosen.files})
+    needed = {bundle.tokenizer_file.name, *chosen.files}
+    check_files(bundle, bundle.manifest.trained_files if chosen.name == REFERENCE else needed)
     settings = settings_for(bundle, chosen, objective, threads, device)
     engine = load_engine(bundle.folder, chosen, settings, cache=_compiled_folder(bundle, chosen))
     return Predictor(bundle, chosen, engine, settings)

@@ -85,6 +85,7 @@ _COMMANDS = {
     ),
     "report": ("Write a bundle's report and model card anew.", "limbeck report model"),
 }
+_RESUMED = ("build", "train", "pretrain", "distill")
 for _name, (_help, _example) in _COMMANDS.items():
     app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=f"{_help}\n\nExample: `{_example}`")
 app.meta.suppress_keyboard_interrupt = False  # `run` says what an interruption leaves behind
@@ -156,7 +157,9 @@ def run(arguments: list[str]) -> int:
             raise
         return _fail(str(missing), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left, and the same command goes on where it was", 130)
+        command = next((word for word in arguments if word in _COMMANDS), "")
+        again = "goes on where it was" if command in _RESUMED else "begins anew"
+        return _fail(f"interrupted; nothing half-written is left, and the same command {again}", 130)
     except BrokenPipeError:
         return 0
     except OSError as error:  # no permission, a full disk, a folder where a file should be

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,13 @@ def give_budget(bundle: Path, max_drop: float | None) -> None:
         for v in manifest.variants
     )
     write_manifest(bundle, msgspec.structs.replace(manifest, variants=variants))
+
+
+def test_the_reference_computes_on_the_threads_that_are_said(
+    classify_bundle: Path, pytorch_threads: Callable[[], int]
+) -> None:
+    limbeck.verify(classify_bundle, variant="onnx-fp32", threads=3)
+    assert pytorch_threads() == 3
 
 
 @pytest.mark.parametrize("kind", ["classify", "multilabel", "regress", "pair"])

@@ -39,7 +39,7 @@ def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *,
     # An extra, which takes seconds to import.
     from limbeck.engines.torch_engine import load_reference
 
-    return load_reference(open_bundle(folder), threads=settings.threads, device=settings.device)
+    return load_reference(open_bundle(folder), settings)
 
 
 def check_installed(variant: Variant) -> None:

@@ -113,8 +113,9 @@ def verify(
         columns = Columns(text, pair, label, pair_separator, label_separator)
         dataset = new_rows(opened, data, columns, skip_bad_rows=skip_bad_rows)
     held_out = judging(opened, at_most(dataset, rows), on_long=on_long).held_out
+    settings = Settings(threads=threads)
     with stage(f"Judging the reference on {len(held_out.targets):,} rows"):
-        name, reference = _reference(opened, threads)
+        name, reference = _reference(opened, settings)
         logits = held_out_logits(reference, held_out, task, model)
     scores = task.scores(logits, held_out.targets)
     say("  " + ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items()))
@@ -122,7 +123,7 @@ def verify(
     for one, before in zip(wanted, stored, strict=True):
         with stage(f"Proving {one.name}"):
             candidate = Candidate(one.name, one.engine, one.precision, before.size_bytes, one.remedies)
-            engine = load_engine(opened.folder, one, Settings(threads=threads))
+            engine = load_engine(opened.folder, one, settings)
             now = prove(
                 candidate,
                 engine,
@@ -146,12 +147,12 @@ def _stored(variant: Variant) -> Certificate:
     return variant.certificate
 
 
-def _reference(bundle: Bundle, threads: int | None) -> tuple[str, Engine]:
+def _reference(bundle: Bundle, settings: Settings) -> tuple[str, Engine]:
     """The fp32 PyTorch model, or where PyTorch is absent (in production, say) the fp32 ONNX that was proven equal."""
     if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
         # The torch line: production verifies without these.
         from limbeck.engines.torch_engine import load_reference
 
-        return "PyTorch fp32", load_reference(bundle)
+        return "PyTorch fp32", load_reference(bundle, settings)
     fp32 = bundle.variant("onnx-fp32")
-    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, Settings(threads=threads))
+    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, settings)

@@ -15,8 +15,8 @@ from limbeck.bundle import (
     Manifest,
     Model,
     Source,
-    read_bundle,
     read_manifest,
+    read_trained,
     write_manifest,
 )
 from limbeck.console import say
@@ -53,7 +53,7 @@ def already_trained(
         raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
     if before["fingerprint"] == mark:
         say(f"  {out} was trained with these arguments on these rows already; nothing to do")
-        return read_bundle(out)
+        return read_trained(out)
     if by not in manifest.arguments:
         maker = "train or build" if by == "distill" else "distill"
         raise UsageError(

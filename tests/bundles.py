@@ -12,12 +12,13 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import limbeck
 from conftest import BAD, GOOD, NEUTRAL, QUESTION, review
@@ -144,6 +145,13 @@ def fast(tiny_base: Path) -> dict[str, Any]:
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training on one thread, as the session's bundles were: other tests may run beside."""
     monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
+
+
+@pytest.fixture
+def pytorch_threads() -> Iterator[Callable[[], int]]:
+    """On how many threads PyTorch computes where it is called; afterwards on one again."""
+    yield torch.get_num_threads
+    torch.set_num_threads(1)
 
 
 Build = Callable[..., Path]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from limbeck.bundle import FORMAT, MANIFEST, Bundle, Manifest, Model, Source, Variant, read_bundle
+from limbeck.bundle import FORMAT, MANIFEST, Bundle, Manifest, Model, Source, Variant, read_bundle, replace_variants
 from limbeck.bundle import write_manifest as write
 from limbeck.errors import BundleError, UsageError
 from limbeck.measure import Certificate, Machine, Speed, Stability
@@ -130,6 +130,22 @@ def test_missing_and_damaged_files_are_all_named_at_once(folder: Path) -> None:
     assert "files are missing: config.json;" in message
     assert "files were damaged or edited after they were written: model.safetensors, onnx/model.onnx" in message
     assert str(folder) in message
+
+
+def test_variants_are_replaced_with_their_hashes(folder: Path, tmp_path: Path) -> None:
+    built = tmp_path / "built"
+    (built / "openvino").mkdir(parents=True)
+    (built / "openvino/model.xml").write_text("graph")
+    (built / "openvino/model.bin").write_bytes(b"weights")
+    (built / "trial").write_text("not of a variant")
+    (folder / "notes.txt").write_text("added later")
+    new = manifest(variants=(variant("openvino", file="openvino/model.xml"),), chosen="openvino")
+    written = replace_variants(read_bundle(folder), new, built)
+    assert read_bundle(folder) == written
+    assert written.manifest.chosen == "openvino"
+    kept = ["config.json", "model.safetensors"]
+    assert list(written.manifest.files) == [*kept, "openvino/model.bin", "openvino/model.xml"]
+    assert not (folder / "onnx").exists()
 
 
 def test_a_file_replaced_by_a_folder_is_missing(folder: Path) -> None:

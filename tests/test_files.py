@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.files import folder_when_written, replace_when_written, sha256_of, write_text
+from limbeck.files import (
+    folder_when_written,
+    remove_unused,
+    replace_when_written,
+    scratch_within,
+    sha256_of,
+    user_cache,
+    write_text,
+)
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -56,6 +64,37 @@ def test_the_mode_is_that_of_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_user_without_a_home_has_a_cache_among_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "said"))
+    assert user_cache() == tmp_path / "said" / "limbeck"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert user_cache() == user_cache() == tmp_path / f"limbeck-{os.getuid()}"
+    assert user_cache().stat().st_mode & 0o777 == 0o700
+    other = os.getuid() + 1
+    user_cache().rename(tmp_path / f"limbeck-{other}")
+    monkeypatch.setattr("os.getuid", lambda: other)
+    with pytest.raises(PermissionError, match="it is another user's; name a folder of yours with XDG_CACHE_HOME"):
+        user_cache()
+
+
+def test_what_nothing_has_touched_in_a_long_time_is_removed(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f"{name} folder").mkdir()
+        (tmp_path / f"{name} folder/file").touch()
+        (tmp_path / name).touch()
+    for name in ("old folder", "old"):
+        os.utime(tmp_path / name, (0, 0))
+    remove_unused([*tmp_path.iterdir(), tmp_path / "gone"])
+    assert {path.name for path in tmp_path.iterdir()} == {"new folder", "new"}
+
+
 def test_text_is_written_as_utf_8_without_any_change(tmp_path: Path) -> None:
     write_text(tmp_path / "file.txt", "naïve – 漢字\r\n\n")
     assert (tmp_path / "file.txt").read_bytes() == "naïve – 漢字\r\n\n".encode()
@@ -72,6 +111,25 @@ def test_the_hash_of_a_file_larger_than_one_read(tmp_path: Path) -> None:
     content = bytes(range(256)) * 4096 * 3
     (tmp_path / "large").write_bytes(content)
     assert sha256_of(tmp_path / "large") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_scratch_folder_begins_empty_and_is_gone_in_the_end(tmp_path: Path) -> None:
+    def fail() -> None:
+        with scratch_within(tmp_path) as scratch:
+            (scratch / "file").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with scratch_within(tmp_path) as scratch:
+        pass
+    scratch.mkdir()
+    (scratch / "file").write_text("left by a process that was killed")
+    with scratch_within(tmp_path) as again:
+        assert again == scratch
+        assert list(again.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

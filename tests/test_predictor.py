@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import limbeck
-from limbeck.bundle import open_bundle
+from limbeck.bundle import Variant, open_bundle, write_manifest
 from limbeck.engines.base import Arrays
 from limbeck.errors import BundleError, CheckFailed, TooLong, UsageError
+from limbeck.export.openvino import export_openvino
+from limbeck.nn.model import load_model
 from limbeck.predictor import Predictor
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
 
@@ -193,9 +198,49 @@ def test_only_what_is_loaded_is_read(own_bundle: Path) -> None:
         limbeck.load(own_bundle)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer_config.json"])
+def test_of_the_reference_all_that_is_not_compiled_is_read(own_bundle: Path, name: str) -> None:
+    (own_bundle / "onnx/model_quantized.onnx").write_bytes(b"edited")
+    assert limbeck.load(own_bundle, variant="pytorch-fp32", threads=1).predict(["a good film"])
+    with (own_bundle / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BundleError, match=f"damaged or edited after they were written: {name}"):
+        limbeck.load(own_bundle, variant="pytorch-fp32")
+
+
 def test_a_file_that_is_no_graph(own_bundle: Path) -> None:
     (own_bundle / "onnx/model.onnx").write_bytes(b"not a graph")
     with pytest.raises(
         BundleError, match=r"is not whole, files were damaged or edited after they were written: onnx/model.onnx"
     ):
         limbeck.load(own_bundle)
+
+
+def test_what_was_compiled_of_other_weights_does_not_answer(
+    own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    compiled = tmp_path / "cache/limbeck/compiled"
+    (compiled / "unused").mkdir(parents=True)
+    os.utime(compiled / "unused", (0, 0))
+    manifest = open_bundle(own_bundle).manifest
+    model = load_model(own_bundle, manifest.task, pooling=manifest.model.pooling, attention="eager")
+    of: dict[str, Any] = {"name": "openvino-fp32", "engine": "openvino", "precision": "fp32", "file": "model.xml"}
+    manifest = msgspec.structs.replace(manifest, variants=(Variant(**of, inputs=(), opset=17, fused={}),))
+    scores, graph = [], own_bundle / "model.xml"
+    export_openvino(model, graph)
+    layout = graph.read_bytes()
+    for _ in range(2):
+        export_openvino(model, graph)
+        graph.write_bytes(layout)  # the same size and time, as in two images of a container
+        os.utime(graph, (1e9, 1e9))
+        write_manifest(own_bundle, manifest)
+        for _ in range(2):  # the second time from the cache
+            (found,) = limbeck.load(own_bundle, variant="openvino-fp32", threads=1).predict(["a good film"])
+            scores.append(score(found))
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(0.5)
+    assert scores[0] == scores[1]
+    assert scores[2] == scores[3] != scores[0]
+    assert len(list(compiled.iterdir())) == 2

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Model
 from limbeck.engines.base import Arrays
-from limbeck.proving import race_engines
+from limbeck.proving import TIMED_ROWS, TIMED_TOKENS, race_engines, timed_sample
 from limbeck.text import Tokens
 
 MODEL = Model(base="b", pooling="cls", max_tokens=16, longest_input=16, pad_id=0, pair=False, parameters=1)
@@ -30,3 +30,18 @@ def test_a_race_is_run_in_turn_so_that_a_slow_spell_hits_all() -> None:
     assert log == ["a", "b"] * 4  # one turn warms up
     assert len(speeds) == 2
     assert min(speeds) > 0
+
+
+def rows_of(lengths: list[int]) -> list[Tokens]:
+    return [Tokens(i, np.zeros(n, np.int32), np.zeros(n, np.int8)) for i, n in enumerate(lengths)]
+
+
+def test_what_is_timed_comes_from_all_over() -> None:
+    short = timed_sample(rows_of([5] * 1000 + [15] * 1000))
+    assert len(short) == TIMED_ROWS
+    assert sum(map(len, short)) == 10 * TIMED_ROWS
+    long = timed_sample(rows_of([100] * 1000 + [500] * 1000))
+    assert len(long) == TIMED_TOKENS // 300
+    assert sum(map(len, long)) == TIMED_TOKENS
+    few = rows_of([3, 4])
+    assert timed_sample(few) == few

@@ -9,7 +9,9 @@ report.html  README.md                               for people
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,6 +107,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str | None = None
     files: dict[str, str] = {}
 
+    @property
+    def compiled_files(self) -> set[str]:
+        """The files of all variants."""
+        return {name for variant in self.variants for name in variant.files}
+
+    @property
+    def trained_files(self) -> dict[str, str]:
+        """The hashes of all files that are of no variant: what PyTorch loads, and the tokenizer."""
+        compiled = self.compiled_files
+        return {name: sha256 for name, sha256 in self.files.items() if name not in compiled}
+
 
 class Bundle(msgspec.Struct, frozen=True):
     """A bundle on disk, checked."""
@@ -163,6 +176,17 @@ def read_bundle(folder: str | Path) -> Bundle:
     return bundle
 
 
+def read_trained(folder: str | Path) -> Bundle:
+    """Open a bundle to compile it: every file is checked but those of its variants, which are made anew.
+
+    Raises `BundleError` as `read_bundle` does.
+    """
+    bundle = open_bundle(folder)
+    trained = msgspec.structs.replace(bundle.manifest, variants=(), files=bundle.manifest.trained_files)
+    check_files(Bundle(bundle.folder, trained), trained.files)
+    return bundle
+
+
 def open_bundle(folder: str | Path) -> Bundle:
     """Open a bundle without a look at its files: see `check_files`."""
     folder = Path(folder)
@@ -178,7 +202,9 @@ def check_files(bundle: Bundle, names: Collection[str]) -> None:
     problems = [f"files are missing: {', '.join(missing)}"] * bool(missing)
     problems += [f"files were damaged or edited after they were written: {', '.join(damaged)}"] * bool(damaged)
     if problems:
-        raise BundleError(f"{folder} is not whole, {'; '.join(problems)}. Copy the bundle again, or build it anew.")
+        compiled = bundle.manifest.compiled_files.issuperset([*missing, *damaged])
+        remedy = f"or compile it again: `limbeck compress {folder}`" if compiled else "or build it anew"
+        raise BundleError(f"{folder} is not whole, {'; '.join(problems)}. Copy the bundle again, {remedy}.")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -208,8 +234,32 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
         if path.is_file() and not _is_free(path.relative_to(folder))
     )
     hashed = msgspec.structs.replace(manifest, files={name: sha256_of(folder / name) for name in names})
-    write_text(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(hashed), indent=1).decode())
+    _write(folder, hashed)
     return hashed
+
+
+def replace_variants(bundle: Bundle, manifest: Manifest, built: Path) -> Bundle:
+    """Move the files of the manifest's variants from the folder `built` into a bundle, and write that manifest.
+
+    Hashes are taken before, so that a file and a manifest differ no longer than it takes to rename the others. Files
+    of the bundle's own variants that are no longer named are removed.
+    """
+    folder, new = bundle.folder, manifest.compiled_files
+    files = bundle.manifest.trained_files | {name: sha256_of(built / name) for name in new}
+    hashed = msgspec.structs.replace(manifest, files=dict(sorted(files.items())))
+    for name in new:
+        (folder / name).parent.mkdir(exist_ok=True)
+        os.replace(built / name, folder / name)
+    _write(folder, hashed)
+    for name in bundle.manifest.compiled_files - new:
+        (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # others lie there
+            (folder / name).parent.rmdir()
+    return Bundle(folder, hashed)
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
+    write_text(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1).decode())
 
 
 def _is_free(name: Path) -> bool:

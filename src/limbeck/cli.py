@@ -85,6 +85,7 @@ _COMMANDS = {
     ),
     "report": ("Write a bundle's report and model card anew.", "limbeck report model"),
 }
+_RESUMED = ("build", "train", "pretrain", "distill")
 for _name, (_help, _example) in _COMMANDS.items():
     app.command(f"limbeck.recipes.{_name}:{_name}", name=_name, help=f"{_help}\n\nExample: `{_example}`")
 app.meta.suppress_keyboard_interrupt = False  # `run` says what an interruption leaves behind
@@ -95,8 +96,8 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     json: Annotated[bool, Parameter(negative=(), help="Print one JSON document instead of a table.")] = False,
 ) -> int:
-    if "-" in tokens and "--" not in tokens:  # the parser takes it for a flag without a name
-        tokens = (*(token for token in tokens if token != "-"), "--", "-")
+    if "-" in tokens and tokens[0] in _COMMANDS:
+        tokens = _with_dashes(tokens)
     command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if json and (said := bound.arguments.get("format")) not in (None, "jsonl"):
         raise UsageError(f"--json prints one JSON document: drop --format {said}")
@@ -111,6 +112,27 @@ def _launch(
         return 0
     show(result, as_json=json, printed=printed.getvalue() if printed else "")
     return exit_code(result)
+
+
+def _with_dashes(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """Tokens in which no `-` stands alone, which the parser takes for a flag without a name.
+
+    It belongs to the option before it, if that takes a value, and goes behind `--` otherwise.
+    """
+    arguments = app[tokens[0]].assemble_argument_collection()
+    options = {name for argument in arguments if argument.token_count()[0] for name in argument.names}
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    given: list[str] = []
+    behind: list[str] = []
+    for token in tokens[:end]:
+        if token != "-":
+            given.append(token)
+        elif given and given[-1] in options:
+            given[-1] += "=-"
+        else:
+            behind.append(token)
+    behind += tokens[end + 1 :]
+    return (*given, "--", *behind) if behind else tuple(given)
 
 
 def main() -> None:
@@ -135,7 +157,9 @@ def run(arguments: list[str]) -> int:
             raise
         return _fail(str(missing), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left, and the same command goes on where it was", 130)
+        command = next((word for word in arguments if word in _COMMANDS), "")
+        again = "goes on where it was" if command in _RESUMED else "begins anew"
+        return _fail(f"interrupted; nothing half-written is left, and the same command {again}", 130)
     except BrokenPipeError:
         return 0
     except OSError as error:  # no permission, a full disk, a folder where a file should be

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+UNUSED_SECONDS = 30 * 24 * 60 * 60
 
 
 @contextmanager
@@ -39,6 +45,21 @@ def folder_when_written(path: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+@contextmanager
+def scratch_within(folder: Path) -> Iterator[Path]:
+    """An empty hidden folder in `folder`, to build in and to move files from; removed at the end, come what may.
+
+    What a process that was killed left in it goes first, so only one process at a time may use it.
+    """
+    scratch = folder / ".scratch.partial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def as_usual(path: Path) -> None:
     """Give a file the mode that the user's umask asks for: some libraries write theirs for the owner alone."""
     umask = os.umask(0)
@@ -47,8 +68,33 @@ def as_usual(path: Path) -> None:
 
 
 def user_cache() -> Path:
-    """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+    """The folder for what can be made again, under XDG_CACHE_HOME or `~/.cache`; without a home among temporary files.
+
+    Raises `PermissionError` where that one is another user's.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+    except RuntimeError:  # a user whom the system does not know, as a container may have
+        return _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    folder = Path(tempfile.gettempdir())
+    if sys.platform == "win32":  # where they are each user's own
+        return folder / "limbeck"
+    own = folder / f"limbeck-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.lstat().st_uid != os.getuid():  # what is kept is trusted
+        raise PermissionError(errno.EPERM, "it is another user's; name a folder of yours with XDG_CACHE_HOME", str(own))
+    return own
+
+
+def remove_unused(paths: Iterable[Path]) -> None:
+    """Remove those files and folders that nothing has touched in a long time."""
+    for path in paths:
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

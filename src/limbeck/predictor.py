@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.bundle import Bundle, Variant, check_files, open_bundle
+from limbeck.bundle import REFERENCE, Bundle, Variant, check_files, open_bundle
 from limbeck.data import Dataset
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.load import is_installed, load_engine
 from limbeck.engines.settings import DEFAULT, Device, Settings
 from limbeck.errors import CheckFailed, UsageError
-from limbeck.files import user_cache
+from limbeck.files import remove_unused, user_cache
 from limbeck.tasks import Answer, AnyTask, Embed, Logits, Reading, Result, Tag
 from limbeck.text import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
 from limbeck.tuning import Objective, settings_for
@@ -137,7 +140,8 @@ def load(
     for, single texts (`latency`) or many in a call (`throughput`); it matters once `limbeck tune` found how this
     machine does either fastest. On the `device` cuda the variant onnx-fp32 answers unless another is named.
 
-    Every file that is loaded is checked against its hash.
+    What is loaded is checked against its hash: the tokenizer and the variant's files, or, for `pytorch-fp32`, all but
+    those of compiled variants. The others need only be there.
 
     Raises `BundleError` for a folder that is no whole bundle and `UsageError` for a variant it has not.
     """
@@ -146,10 +150,25 @@ def load(
     if variant is None and not is_installed(chosen.engine):
         chosen = _fastest_installed(bundle) or chosen
     # What is not loaded need not be read: the weights for training are often most of a bundle.
-    check_files(bundle, {bundle.tokenizer_file.name, *chosen.files})
+    needed = {bundle.tokenizer_file.name, *chosen.files}
+    check_files(bundle, bundle.manifest.trained_files if chosen.name == REFERENCE else needed)
     settings = settings_for(bundle, chosen, objective, threads, device)
-    engine = load_engine(bundle.folder, chosen, settings, cache=user_cache() / "compiled")
+    engine = load_engine(bundle.folder, chosen, settings, cache=_compiled_folder(bundle, chosen))
     return Predictor(bundle, chosen, engine, settings)
+
+
+def _compiled_folder(bundle: Bundle, variant: Variant) -> Path:
+    """Where an engine keeps what it compiled of these very files, for not every engine looks at the weights again.
+
+    What was compiled of others and not used in a long time makes room.
+    """
+    hashes = [bundle.manifest.files.get(name, "") for name in variant.files]
+    folder = user_cache() / "compiled" / hashlib.sha256("".join(hashes).encode()).hexdigest()[:32]
+    with suppress(OSError):  # there is none yet, or it may not be written to
+        if folder.is_dir():
+            os.utime(folder)
+        remove_unused(folder.parent.iterdir())
+    return folder
 
 
 def _fastest_installed(bundle: Bundle) -> Variant | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.bundle import Model
+from limbeck.data.sampling import evenly
 from limbeck.engines import Engine, compute_logits
 from limbeck.engines.base import most_units, per_unit
-from limbeck.measure import Certificate, Speed, certify, race, single_ms, stability, this_machine, throughput
+from limbeck.measure import Certificate, Speed, certify, race, rows_per_second, single_ms, stability, this_machine
 from limbeck.measure.race import MOST_TURNS
 from limbeck.predictor import labelled_logits
 from limbeck.tasks import AnyTask, Logits
@@ -100,17 +102,18 @@ def prove(
 def measure_speed(engine: Engine, tokens: Sequence[Tokens], model: Model) -> Speed:
     """Rows a second in batches of like length, and milliseconds for one row alone, on a sample of `tokens`."""
     sample = timed_sample(tokens)
+    singles = evenly(sample, SINGLE_RUNS)
 
     def batches() -> int:
         return len(compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens))
 
     def one(index: int) -> Logits:
-        row = sample[index % len(sample)]
+        row = singles[index % len(singles)]
         return engine.run(pad([row], pad_id=model.pad_id, length=len(row)))
 
     alone = single_ms(one, SINGLE_RUNS)
     return Speed(
-        rows_per_second=throughput(batches).rows_per_second,
+        rows_per_second=rows_per_second(batches),
         single_ms=alone.median_ms,
         single_p95_ms=alone.p95_ms,
         rows=len(sample),
@@ -132,18 +135,12 @@ def race_engines(
         return len(compute_logits(engine.run, sample, pad_id=model.pad_id, max_tokens=model.max_tokens))
 
     def one_by_one(engine: Engine) -> int:
-        return len([engine.run(pad([t], pad_id=model.pad_id, length=len(t))) for t in sample[:SINGLE_RUNS]])
+        return len([engine.run(pad([t], pad_id=model.pad_id, length=len(t))) for t in evenly(sample, SINGLE_RUNS)])
 
     return race([partial(one_by_one if singles else batches, engine) for engine in engines], most_turns=most_turns)
 
 
 def timed_sample(tokens: Sequence[Tokens]) -> list[Tokens]:
-    """The first rows, as many as take a second or two."""
-    sample: list[Tokens] = []
-    total = 0
-    for row in tokens[:TIMED_ROWS]:
-        sample.append(row)
-        total += len(row)
-        if total >= TIMED_TOKENS:
-            break
-    return sample
+    """Rows from all over: windows of a text stand together, and so do all first texts of pairs to embed."""
+    mean = sum(map(len, tokens)) / len(tokens)
+    return evenly(tokens, min(TIMED_ROWS, math.ceil(TIMED_TOKENS / mean)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from limbeck.bundle import Bundle, Manifest
+from limbeck.bundle import MANIFEST, Bundle, Manifest
 from limbeck.console import duration, megabytes, say
 from limbeck.measure import Certificate
 from limbeck.measure.benchmark import Benchmark
@@ -102,7 +102,9 @@ def _show_bundle(bundle: Bundle) -> None:
         sys.stdout.write(f"next: limbeck compress {bundle.folder}, to compile and prove what predict runs\n")
     report = bundle.folder / "report.html"
     if report.exists():
-        sys.stdout.write(f"report: {report}\n")
+        earlier = report.stat().st_mtime_ns < (bundle.folder / MANIFEST).stat().st_mtime_ns
+        anew = f", of an earlier compilation: limbeck report {bundle.folder} writes it anew" if earlier else ""
+        sys.stdout.write(f"report: {report}{anew}\n")
     sys.stdout.write(f"bundle: {bundle.folder}\n")
 
 

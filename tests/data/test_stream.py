@@ -41,7 +41,9 @@ def test_what_is_checked_is_what_is_streamed(write: Write, tmp_path: Path) -> No
     source, skipped = write("a.csv", BAD), tmp_path / "skipped.jsonl"
     assert check_input(source, skipped=skipped) == Checked(rows=2, skipped=2)
     assert [json.loads(line)["row"] for line in skipped.read_text().splitlines()] == [3, 5]
-    assert [row.row for row in stream_input(source, skip_bad_rows=True)] == [2, 4]
+    bad: list[str] = []
+    assert [row.row for row in stream_input(source, skip_bad_rows=True, on_bad=bad.append)] == [2, 4]
+    assert bad == ["a.csv, line 3: the text in 'text' is empty", "a.csv, line 5: expected 2 fields, got 3"]
     with pytest.raises(DataError, match=r"a\.csv, line 3"):
         list(stream_input(source))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from limbeck.engines.openvino_engine import OpenVinoEngine
 from limbeck.engines.torch_engine import TorchEngine, load_reference
 from limbeck.errors import BundleError, UsageError
 from limbeck.export.openvino import export_openvino
+from limbeck.measure import usable_cpus
 from limbeck.nn.model import load_model
 from limbeck.text import Tokens, pad
 
@@ -38,7 +40,7 @@ def rows(lengths: list[int], seed: int = 0) -> list[Tokens]:
 
 @pytest.fixture(scope="module")
 def reference(classify_bundle: Path) -> TorchEngine:
-    return load_reference(read_bundle(classify_bundle))
+    return load_reference(read_bundle(classify_bundle), Settings(threads=1))
 
 
 def openvino_variant(bundle: Path, folder: Path) -> Variant:
@@ -124,6 +126,26 @@ def test_fp32_answers_a_text_alike_in_any_company(load: Load) -> None:
         chosen = random.choice(len(given), random.integers(1, 9), replace=False)
         arrays = pad([given[i] for i in chosen], pad_id=0, length=int(random.integers(23, 33)))
         np.testing.assert_allclose(run(arrays), alone[chosen], atol=1e-5)
+
+
+def test_pytorch_computes_on_the_threads_of_each_engine(
+    classify_bundle: Path, pytorch_threads: Callable[[], int]
+) -> None:
+    bundle = read_bundle(classify_bundle)
+    one, two, three = (
+        load_engine(classify_bundle, bundle.variant("pytorch-fp32"), settings)
+        for settings in (Settings(threads=1), Settings(threads=5, streams=2), Settings(threads=3))
+    )
+    arrays = pad(rows([9, 3]), pad_id=0, length=9)
+    for engine, threads in ((one, 1), (two, 2), (three, 3), (one, 1)):
+        engine.run(arrays)
+        assert pytorch_threads() == threads
+    with ThreadPoolExecutor(1) as pool:  # where others count
+        pool.submit(two.run, arrays).result()
+        assert pool.submit(pytorch_threads).result() == 2
+    assert pytorch_threads() == 1
+    load_reference(bundle).run(arrays)
+    assert pytorch_threads() == usable_cpus()
 
 
 def test_what_is_no_model_is_said(compiled: tuple[Path, Variant], tmp_path: Path) -> None:

@@ -31,9 +31,12 @@ def test_the_memory_is_that_of_the_process_and_not_of_this_one() -> None:
     assert small.seconds > 0
 
 
-def test_a_command_that_fails_is_said() -> None:
-    with pytest.raises(CheckFailed, match="ended with status 3"):
+def test_a_command_that_fails_is_said_with_its_last_words() -> None:
+    with pytest.raises(CheckFailed, match=r"ended with status 3: it said nothing$"):
         run_process([sys.executable, "-c", "raise SystemExit(3)"])
+    words = "import sys; sys.stderr.write('never seen' + 100_000 * ' ' + 'no variant onnx-int4\\n'); sys.exit(2)"
+    with pytest.raises(CheckFailed, match=r"ended with status 2: no variant onnx-int4$"):
+        run_process([sys.executable, "-c", words])
 
 
 def test_what_is_interrupted_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

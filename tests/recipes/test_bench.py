@@ -8,11 +8,14 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import limbeck
+from limbeck.bundle import read_bundle, write_manifest
 from limbeck.cli import run
 from limbeck.engines import Settings
 from limbeck.errors import UsageError
@@ -24,6 +27,9 @@ from limbeck.recipes import bench as module
 from limbeck.recipes.bench import bench
 from limbeck.recipes.benching.advice import advice
 from limbeck.recipes.benching.peers import peers_of
+
+if TYPE_CHECKING:
+    from bundles import Command
 
 pytest_plugins = ("bundles",)
 
@@ -185,14 +191,91 @@ def test_no_rows_and_peers_that_are_not_there(
     with pytest.raises(UsageError, match=r"none\.csv has no rows"):
         bench(classify_bundle, tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"has nothing for the task regress$"):
-        peers_of(["transformers"], "regress")
+        peers_of(["transformers"], "regress", "pooler")
 
     def not_there(name: str) -> str:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("limbeck.recipes.benching.peers.version", not_there)
     with pytest.raises(UsageError, match="--against transformers: it is not installed: pip install transformers"):
-        peers_of(["transformers"], "classify")
+        peers_of(["transformers"], "classify", "pooler")
+
+
+@pytest.mark.parametrize("task", ["classify", "multilabel"])
+def test_a_peer_that_does_not_read_our_head_is_refused(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.benching.peers.version", lambda name: "1.0")
+    assert peers_of(["sentence-transformers"], "embed", "mean") == ["sentence-transformers"]
+    assert peers_of(["transformers"], task, "pooler") == ["transformers"]
+    assert peers_of(["transformers"], "tag", "tokens") == ["transformers"]
+    with pytest.raises(UsageError, match="--against optimum-intel: the head of this bundle, on cls pooling, is limbec"):
+        peers_of(["optimum-intel"], task, "cls")
+    with pytest.raises(UsageError, match="transformers does not read it and would answer with a random one"):
+        peers_of(["transformers"], task, "mean")
+
+
+@pytest.fixture
+def nothing_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(*_: object) -> None:
+        raise AssertionError("timed before all was known to be there")
+
+    monkeypatch.setattr(module, "_timings", timed)
+    monkeypatch.setattr(module, "_program", timed)
+
+
+@pytest.mark.usefixtures("nothing_timed")
+def test_what_is_missing_is_said_before_anything_is_timed(
+    classify_bundle: Path, texts: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    given = ("bench", classify_bundle, texts)
+    with monkeypatch.context() as patch:
+        for name in [name for name in sys.modules if name.startswith("limbeck.report")]:
+            patch.delitem(sys.modules, name)
+        patch.setitem(sys.modules, "matplotlib.axes", None)
+        ran = command(*given, "--out", texts.with_name("page.html"))
+    assert (ran.code, ran.err) == (
+        2,
+        "limbeck: this needs matplotlib, which is not installed: pip install 'limbeck[train]'\n",
+    )
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no such sizes")
+
+    monkeypatch.setattr("transformers.pipeline", broken)
+    ran = command(*given, "--against", "transformers")
+    assert ran.code == 2
+    assert f"--against transformers: it cannot answer with {classify_bundle}: no such sizes" in ran.err
+
+    monkeypatch.setattr("limbeck.engines.load.find_spec", lambda name: None)
+    ran = command(*given, "--variant", "onnx-fp32", "--variant", "pytorch-fp32")
+    assert "this needs torch, which is not installed" in ran.err
+
+
+def test_bad_rows_are_left_out_and_counted(
+    classify_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text('text\na good film\n""\na,b\na dull one\nnever read\n""\n')
+    found = bench(classify_bundle, path, threads=1, variant=["onnx-fp32"], rows=2)
+    assert (found.rows, found.left_out) == (2, 2)
+    assert "left out as bad: 2 rows, the first some.csv, line 3: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_bundle_without_a_chosen_variant(own_bundle: Path, texts: Path, compiled: bool) -> None:
+    manifest = read_bundle(own_bundle).manifest
+    variants = manifest.variants if compiled else ()
+    write_manifest(own_bundle, msgspec.structs.replace(manifest, chosen=None, variants=variants))
+    named = ["onnx-int8", "onnx-fp32"] if compiled else ["pytorch-fp32"]
+    found = bench(own_bundle, texts, threads=1, variant=named, rows=12)
+    assert {t.variant for t in found.timings} == set(named)
+    assert found.chosen == named[0]
+    assert (
+        found.advice[0]
+        == f"No variant of this bundle is chosen: {named[0]}, which was named first, stands for it here."
+    )
+    assert not any("which was chosen" in line for line in found.advice)
+    with pytest.raises(UsageError, match="with --variant$" if compiled else "has no compiled variant yet"):
+        bench(own_bundle, texts, threads=1)
 
 
 Say = Callable[..., list[str]]

@@ -162,6 +162,15 @@ def test_a_build_stopped_while_compiling_leaves_a_bundle_that_can_be_compiled(
     assert set(files_of(own_bundle)) == FILES
 
 
+def test_a_build_repairs_damaged_variants_and_does_not_train(
+    own_bundle: Path, build: Build, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_bundle / "onnx/model.onnx").write_bytes(b"half")
+    monkeypatch.setattr("limbeck.recipes.train.fine_tune", never)
+    assert build(own_bundle) == read_bundle(own_bundle)
+    assert "compiled anew: " in capsys.readouterr().err
+
+
 def test_a_build_of_which_nothing_holds_writes_its_report(own_bundle: Path, build: Build) -> None:
     (own_bundle / "report.html").unlink()
     with pytest.raises(CheckFailed, match="not even fp32 ONNX"):

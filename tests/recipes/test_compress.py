@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import limbeck
-from limbeck.bundle import Bundle, read_bundle
-from limbeck.engines import Settings
+from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
+from limbeck.engines import Engine, Settings
 from limbeck.engines.base import Arrays
-from limbeck.errors import CheckFailed, UsageError
+from limbeck.errors import BundleError, CheckFailed, UsageError
 from limbeck.export.quantize import quantize_int8, weight_nodes
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, usable_cpus
 from limbeck.proving import Candidate
+from limbeck.proving import prove as really_prove
 from limbeck.recipes.compressing.judge import Judge
+from limbeck.recipes.report import report as write_report
+from limbeck.report import card
+from limbeck.show import show
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -40,7 +44,7 @@ def quantised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, tuple[str, ..
         keep_fp32: tuple[str, ...],
         settings: Settings,
     ) -> None:
-        if target.name == "model_quantized.onnx":  # not what is measured of one node alone
+        if target.name != "trial.onnx":  # not what is measured of one node alone
             tries.append((per_channel, keep_fp32))
         quantize_int8(source, target, rows, per_channel=per_channel, keep_fp32=keep_fp32, settings=settings)
 
@@ -106,12 +110,12 @@ def test_of_two_forms_that_hold_the_closer_is_kept(
     compress: Compress, quantised: Tries, own_bundle: Path, changed: tuple[int, int], remedies: tuple[str, ...]
 ) -> None:
     manifest = compress([0.9], changed=changed).manifest
-    assert quantised[:2] == [(False, ()), (True, ())]
+    assert quantised == [(False, ()), (True, ())]  # the one that is kept not once more
     assert [(v.name, v.remedies) for v in manifest.variants] == [("onnx-fp32", ()), ("onnx-int8", remedies)]
     assert manifest.refused == ()
     assert manifest.chosen == "onnx-int8"
     alike = own_bundle.parent / "alike.onnx"
-    rows = Judge(read_bundle(own_bundle), None, 1.0, 1).calibration
+    rows = Judge(read_bundle(own_bundle), own_bundle, None, 1.0, 1).calibration
     quantize_int8(own_bundle / "onnx/model.onnx", alike, rows, per_channel=bool(remedies))
     assert (own_bundle / "onnx/model_quantized.onnx").read_bytes() == alike.read_bytes()
 
@@ -123,7 +127,7 @@ def test_where_one_form_holds_it_is_kept_and_the_other_refused(
     compress: Compress, quantised: Tries, own_bundle: Path, drops: list[float | None], remedies: tuple[str, ...]
 ) -> None:
     manifest = compress(drops).manifest
-    assert quantised[:2] == [(False, ()), (True, ())]
+    assert quantised == [(False, ()), (True, ())]
     assert manifest.variants[1].remedies == remedies
     assert [c.drop_points for c in manifest.refused] == [5.0]
     assert not manifest.refused[0].holds
@@ -231,6 +235,109 @@ def test_other_rows_to_judge_by(own_bundle: Path, reviews_csv: Path) -> None:
     assert (arguments["data"], arguments["max_drop"]) == (str(reviews_csv), 100.0)
 
 
+def test_rows_to_judge_by_may_have_other_columns_and_bad_ones(
+    own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = "".join(f"a good film {n},positive\na dull one {n},negative\n" for n in range(6))
+    (tmp_path / "other.csv").write_text(f"says,truth\n{good},positive\nwhat,neither\n")
+    given = ("compress", own_bundle, "--data", "other.csv", "--max-drop", 100, "--threads", 1)
+    assert "Name the column with --label" in command(*given).err
+    columns = ("--text", "says", "--label", "truth")
+    assert "pass `--skip-bad-rows`" in command(*given, *columns).err
+    ran = command(*given, *columns, "--skip-bad-rows")
+    assert ran.code == 0, ran.err
+    assert "left out 2 of 14 rows as bad, written to other.csv-skipped.jsonl" in ran.err
+    bundle = read_bundle(own_bundle)
+    assert [v.certificate and v.certificate.rows for v in bundle.manifest.variants] == [12, 12]
+    arguments: dict[str, Any] = bundle.manifest.arguments["compress"]
+    assert (arguments["text"], arguments["label"], arguments["skip_bad_rows"]) == ("says", "truth", True)
+    reported = command("report", own_bundle)
+    assert reported.code == 0
+    assert "left out 2 of 14 rows" in reported.err
+    assert "cannot be read" not in reported.err
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("remedies", [(), ("a scale per output channel",)], ids=["first", "second"])
+def test_a_compilation_that_was_stopped_leaves_the_bundle_as_it_was(
+    own_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, remedies: tuple[str, ...]
+) -> None:
+    def stopping(candidate: Candidate, *given: Any, **said: Any) -> Certificate:
+        if candidate.name == "onnx-int8" and candidate.remedies == remedies:
+            raise KeyboardInterrupt
+        return really_prove(candidate, *given, **said)
+
+    (own_bundle / "onnx/model.onnx").write_bytes(b"of an older version")
+    write_manifest(own_bundle, read_manifest(own_bundle))
+    before = contents(own_bundle)
+    words = ("compress", own_bundle, "--max-drop", 100, "--threads", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("limbeck.recipes.compressing.judge.prove", stopping)
+        assert command(*words).code == 130
+    assert contents(own_bundle) == before
+    assert command(*words).code == 0
+    assert contents(own_bundle).keys() == before.keys()
+    assert len(limbeck.load(own_bundle, variant="onnx-fp32").predict(["a fine film"])) == 1
+
+
+def test_variants_are_in_place_when_all_is_proven_and_no_sooner(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_bundle / ".scratch.partial").mkdir()
+    (own_bundle / ".scratch.partial/left.onnx").write_bytes(b"by a process that was killed")
+    before, seen = contents(own_bundle / "onnx"), []
+
+    def race(engines: Sequence[Engine], *_: object, **__: object) -> list[float]:
+        seen.append(contents(own_bundle / "onnx"))
+        return [1.0] * len(engines)
+
+    monkeypatch.setattr("limbeck.recipes.compressing.judge.race_engines", race)
+    manifest = limbeck.compress(own_bundle, max_drop=100.0, threads=1).manifest
+    assert seen == [before]
+    assert manifest == read_bundle(own_bundle).manifest
+    assert [path.name for path in own_bundle.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_bundle_of_which_only_variants_are_damaged_is_compiled_again(own_bundle: Path, command: Command) -> None:
+    (own_bundle / "onnx/model_quantized.onnx").write_bytes(b"half")
+    (own_bundle / "onnx/model.onnx").unlink()
+    said = command("predict", own_bundle, "a fine film")
+    assert said.code == 2
+    assert f"Copy the bundle again, or compile it again: `limbeck compress {own_bundle}`" in said.err
+    limbeck.compress(own_bundle, max_drop=100.0, threads=1)
+    assert read_bundle(own_bundle).manifest.chosen
+    (own_bundle / "tokenizer.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"edited after they were written: tokenizer.json. .* or build it anew"):
+        limbeck.compress(own_bundle, max_drop=100.0, threads=1)
+
+
 def test_compressing_twice_gives_the_same_files(own_bundle: Path) -> None:
     before = read_bundle(own_bundle).manifest.files
     assert limbeck.compress(own_bundle, max_drop=100.0, threads=1).manifest.files == before
+
+
+def test_the_reference_computes_on_the_threads_that_are_said(
+    own_bundle: Path, tmp_path: Path, pytorch_threads: Callable[[], int]
+) -> None:
+    for said, threads in ((3, 3), (None, usable_cpus())):
+        Judge(read_bundle(own_bundle), tmp_path, None, 1.0, said)
+        assert pytorch_threads() == threads
+
+
+def test_the_card_is_of_this_compilation_and_an_earlier_report_is_said(
+    own_bundle: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = own_bundle / "report.html"
+    ran = command("compress", own_bundle, "--max-drop", 100, "--threads", 1, "--objective", "size")
+    assert ran.code == 0
+    assert f"report: {report}, of an earlier compilation: limbeck report {own_bundle} writes it anew\n" in ran.out
+    manifest = read_bundle(own_bundle).manifest
+    assert manifest.chosen == "onnx-int8"
+    assert (own_bundle / "README.md").read_text("utf-8") == card(manifest, name="own")
+    write_report(own_bundle)
+    show(read_bundle(own_bundle), as_json=False)
+    assert f"report: {report}\n" in capsys.readouterr().out

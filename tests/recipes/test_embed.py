@@ -15,6 +15,8 @@ import limbeck
 from conftest import BAD, GOOD, review
 from limbeck.bundle import read_bundle
 from limbeck.errors import UsageError
+from limbeck.recipes.compressing.judge import Judge
+from limbeck.recipes.held_out import training_splits
 from limbeck.tasks import Embed, Embedding
 
 if TYPE_CHECKING:
@@ -69,6 +71,19 @@ def test_build_trains_compresses_and_proves_an_embedder(embedder: Path) -> None:
     card = (embedder / "README.md").read_text("utf-8")
     assert "library_name: sentence-transformers" in card
     assert "pipeline_tag: sentence-similarity" in card
+
+
+def test_int8_is_calibrated_on_texts_of_all_columns(
+    embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.recipes.compressing.judge.CALIBRATION_ROWS", 30)
+    rows = Judge(read_bundle(embedder), tmp_path, None, 1.0, 1).calibration
+    train = training_splits(read_bundle(embedder))[0]
+    read = limbeck.load(embedder, threads=1).prepare
+    found = [row["input_ids"].tolist() for row in rows]
+    for column in (train.texts, train.pairs or [], [str(label) for label in train.labels]):
+        there = [[t.input_ids.tolist()] for t in read(column).tokens]
+        assert sum(ids in there for ids in found) == 10
 
 
 def test_sentence_transformers_gives_the_same_vectors(embedder: Path) -> None:

@@ -73,9 +73,15 @@ def test_a_bundle_for_openvino(
     assert read_bundle(own_bundle).manifest.chosen == "onnx-int8"
 
 
-def test_an_engine_that_is_not_installed(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limbeck.engines.load.has_openvino", lambda: False)
-    with pytest.raises(UsageError, match=r"needs openvino, which is not installed: pip install 'limbeck\[openvino\]'"):
+@pytest.mark.parametrize("library", ["openvino", "nncf"])
+def test_an_engine_that_is_not_installed_is_said_first(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setattr("limbeck.engines.load.find_spec", lambda name: None if name == library else object())
+    monkeypatch.setattr("limbeck.recipes.compress.Judge", None)
+    with pytest.raises(
+        UsageError, match=rf"needs {library}, which is not installed: pip install 'limbeck\[openvino\]'"
+    ):
         limbeck.compress(own_bundle, engine=["openvino"])
 
 

@@ -95,7 +95,7 @@ def test_arguments_give_what_the_library_gives(request: pytest.FixtureRequest, k
     assert ran.err == ""
 
 
-@pytest.mark.parametrize("words", [[], ["-"]])
+@pytest.mark.parametrize("words", [[], ["-"], ["-", "--threads", "1"], ["--no-scores", "-"]])
 def test_standard_input(
     classify_bundle: Path, command: Command, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:

@@ -177,8 +177,10 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdin is not None
         assert other.stdout.readline() == "begun\n"
-        with pytest.raises(UsageError, match=r"another limbeck writes .*model at this moment: .* another --out"):
+        with pytest.raises(UsageError, match=r"another limbeck writes .*model at this moment: .* another folder"):
             outer(out=tmp_path / "elsewhere" / ".." / "model")
+        with pytest.raises(UsageError, match=r"another limbeck writes .*model at this moment"):
+            limbeck.compress(tmp_path / "model")
         assert outer(out=tmp_path / "another") == "written"
         other.kill()
     assert outer(out=tmp_path / "model") == "written"

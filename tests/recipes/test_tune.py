@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import limbeck
 from limbeck.bundle import read_bundle
 from limbeck.cli import run
 from limbeck.engines import Settings
+from limbeck.engines.base import Arrays
 from limbeck.errors import UsageError
 from limbeck.measure import this_machine
 from limbeck.recipes import tune as module
@@ -53,6 +57,28 @@ def test_what_was_tuned_is_what_predict_uses(classify_bundle: Path) -> None:
     assert limbeck.load(classify_bundle).settings == found.latency
     assert limbeck.load(classify_bundle, objective="throughput").settings == found.throughput
     assert Path(found.file).is_file()
+
+
+@pytest.mark.usefixtures("quick")
+def test_engines_of_single_texts_are_let_go_of_before_those_of_many_are_loaded(
+    classify_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loaded:
+        def run(self, inputs: Arrays) -> NDArray[np.float32]:
+            return np.zeros((len(inputs["input_ids"]), 2), np.float32)
+
+    alive: weakref.WeakSet[Loaded] = weakref.WeakSet()
+    counts: list[int] = []
+
+    def load(*_: object) -> Loaded:
+        engine = Loaded()
+        alive.add(engine)
+        counts.append(len(alive))
+        return engine
+
+    monkeypatch.setattr(module, "load_engine", load)
+    tune(classify_bundle, threads=4)
+    assert counts == [1, 2, 3, 4, 5, 1, 2, 3]
 
 
 def test_the_fastest_of_each_step_is_kept(classify_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,13 @@ def give_budget(bundle: Path, max_drop: float | None) -> None:
         for v in manifest.variants
     )
     write_manifest(bundle, msgspec.structs.replace(manifest, variants=variants))
+
+
+def test_the_reference_computes_on_the_threads_that_are_said(
+    classify_bundle: Path, pytorch_threads: Callable[[], int]
+) -> None:
+    limbeck.verify(classify_bundle, variant="onnx-fp32", threads=3)
+    assert pytorch_threads() == 3
 
 
 @pytest.mark.parametrize("kind", ["classify", "multilabel", "regress", "pair"])
@@ -125,7 +133,14 @@ def test_a_contradicted_certificate(own_bundle: Path, command: Command) -> None:
     assert (as_json.code, json.loads(as_json.out)["holds"]) == (1, False)
 
 
-def test_a_variant_without_certificate(own_bundle: Path) -> None:
+def test_a_variant_that_cannot_be_proven_is_said_first(own_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.verify.judging", None)
+    manifest = read_bundle(own_bundle).manifest
+    variants = tuple(msgspec.structs.replace(v, engine="abacus") for v in manifest.variants)
+    write_manifest(own_bundle, msgspec.structs.replace(manifest, variants=variants))
+    with pytest.raises(UsageError, match="variant onnx-int8 runs on 'abacus'"):
+        limbeck.verify(own_bundle, variant="onnx-int8")
+    write_manifest(own_bundle, manifest)
     give_budget(own_bundle, None)
     with pytest.raises(UsageError, match="pytorch-fp32 is what the other variants are held against"):
         limbeck.verify(own_bundle, variant="pytorch-fp32")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from limbeck.text import Tokens, pad, padded_length, padding_share, token_batches, training_batches
+from limbeck.text import Tokens, pad, padded_length, token_batches, training_batches
 
 LENGTHS = st.lists(st.integers(1, 64), max_size=60)
 
@@ -85,13 +86,6 @@ def test_a_row_longer_than_the_width_is_not_cut_in_silence() -> None:
         pad([tokens(0, [1, 2, 3], [0, 0, 0])], pad_id=0, length=2)
 
 
-def test_the_share_of_padding() -> None:
-    batches = [np.array([0, 1]), np.array([2])]
-    # 2 x 12 and 1 x 8 tokens are computed for 12 + 10 + 8 of text.
-    assert padding_share([12, 10, 8], batches, max_length=64) == pytest.approx(1 - 30 / 32)
-    assert padding_share([], [], max_length=64) == 0
-
-
 @given(LENGTHS, st.integers(1, 16), st.integers(0, 3), st.integers(0, 3), st.integers(1, 4))
 def test_training_batches_are_a_permutation_that_can_be_repeated(
     lengths: list[int], batch_rows: int, seed: int, epoch: int, pool_batches: int
@@ -119,7 +113,11 @@ def test_training_batches_are_of_like_length_and_in_no_order_of_length() -> None
     lengths = random.integers(4, 512, 1600).tolist()
     batches = training_batches(lengths, batch_rows=16, seed=0, epoch=0)
     shuffled = np.array_split(random.permutation(1600), 100)
-    assert padding_share(lengths, batches, max_length=512) < padding_share(lengths, shuffled, max_length=512) / 5
+
+    def padding(batches: list[NDArray[np.int64]]) -> int:
+        return sum(max(lengths[i] for i in batch) - lengths[j] for batch in batches for j in batch)
+
+    assert padding(batches) < padding(shuffled) / 5
     longest = [max(lengths[i] for i in batch) for batch in batches]
     assert longest != sorted(longest)
     assert abs(float(np.corrcoef(longest, np.arange(len(longest)))[0, 1])) < 0.3

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import NEUTRAL
+from families import TOKENIZERS
 from limbeck.text import NO_WORD, Tokenizer, pack, pack_pairs, tokenize_documents
 
 SENTENCES = st.lists(
@@ -50,6 +51,35 @@ def test_sequences_end_with_sentences_and_sentences_are_cut_between_words(tokeni
     assert {len(row) for row in one.rows} == {12}
     long_word = pack(tokenizer, tokenize_documents(tokenizer, [("zebra" * 9, False)]), max_tokens=16)
     assert [len(row) for row in long_word.rows] == [16, 16, 16, 5]
+
+
+@pytest.fixture(scope="module", params=TOKENIZERS)
+def any_tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A tokenizer of each kind: pieces without spaces, with the space before them, or that space a piece of its own."""
+    path = tmp_path_factory.mktemp(request.param) / "tokenizer.json"
+    TOKENIZERS[request.param]([STORY, "the film was good. it was a dull film!"])[0].save(str(path))
+    return Tokenizer(path)
+
+
+@given(
+    st.lists(st.sampled_from(["the film was good.", "yes!", "zebra, watched?", "we.", "it was 3.5 long."]), min_size=1),
+    st.sampled_from([" ", "  "]),
+)
+def test_a_sentence_starts_with_its_first_word(any_tokenizer: Tokenizer, sentences: list[str], between: str) -> None:
+    text = between.join(sentences)
+    (document,) = tokenize_documents(any_tokenizer, [(text, False)])
+    (encoding,) = any_tokenizer.pieces([text])
+    starts = np.flatnonzero(document.sentence_starts)
+    assert document.word_starts[starts].all()
+    ends = [*starts[1:], len(document)]
+    read = [text[encoding.offsets[a][0] : encoding.offsets[b - 1][1]] for a, b in zip(starts, ends, strict=True)]
+    assert [sentence.strip() for sentence in read] == sentences
+
+
+def test_a_sentence_that_follows_without_a_space_starts_where_it_stands(any_tokenizer: Tokenizer) -> None:
+    (document,) = tokenize_documents(any_tokenizer, [("a。we。it", False)])
+    (encoding,) = any_tokenizer.pieces(["a。we。it"])
+    assert {encoding.offsets[i][0] for i in np.flatnonzero(document.sentence_starts)} == {0, 2, 5}
 
 
 def test_paragraphs_that_follow_share_sequences_and_others_do_not(tokenizer: Tokenizer) -> None:

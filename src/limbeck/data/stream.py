@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,28 +48,39 @@ def check_input(source: str | Path, columns: Columns = USUAL, *, skipped: Path |
     return Checked(good, bad.count)
 
 
-def stream_input(source: str | Path, columns: Columns = USUAL, *, skip_bad_rows: bool = False) -> Iterator[InputRow]:
+def stream_input(
+    source: str | Path,
+    columns: Columns = USUAL,
+    *,
+    skip_bad_rows: bool = False,
+    on_bad: Callable[[str], None] = lambda problem: None,
+) -> Iterator[InputRow]:
     """The rows of a file, or of a folder of texts, one by one as they are read.
 
     Args:
         source: the file, or a folder of `.txt` files.
         columns: which columns hold the texts.
         skip_bad_rows: pass bad rows by, as `check_input` has counted them.
+        on_bad: hears of each row that is passed by.
 
     Raises:
         DataError: at once if the file or its columns cannot be used; at a bad row, if those are not passed by.
     """
     table = open_input(source)
-    return _rows(table, find_roles(table, columns, labelled=False), columns, skip_bad_rows)
+    return _rows(table, find_roles(table, columns, labelled=False), columns, skip_bad_rows, on_bad)
 
 
-def _rows(table: Table, roles: Roles, columns: Columns, skip_bad_rows: bool) -> Iterator[InputRow]:
+def _rows(
+    table: Table, roles: Roles, columns: Columns, skip_bad_rows: bool, on_bad: Callable[[str], None]
+) -> Iterator[InputRow]:
     for record in table.records():
         try:
             yield _input_row(record, roles, columns)
         except RowProblem as problem:
+            said = f"{table.place(record)}: {problem}"
             if not skip_bad_rows:
-                raise DataError(f"{table.place(record)}: {problem}") from problem
+                raise DataError(said) from problem
+            on_bad(said)
 
 
 def _input_row(record: Record, roles: Roles, columns: Columns) -> InputRow:

@@ -23,41 +23,50 @@ def load_engine(folder: Path, variant: Variant, settings: Settings = DEFAULT, *,
 
     Raises `UsageError` for an engine that is not installed or not known, and `BundleError` for files it cannot load.
     """
+    if variant.engine == "openvino" and settings.device != "cpu":
+        raise UsageError(
+            f"--device {settings.device}: {variant.name} runs on the CPU; name another with --variant, such as "
+            "onnx-fp32"
+        )
+    check_installed(variant)
     if variant.engine == "onnxruntime":
         return OnnxRuntimeEngine(folder / variant.file, settings)
     if variant.engine == "openvino":
-        if settings.device != "cpu":
-            raise UsageError(
-                f"--device {settings.device}: {variant.name} runs on the CPU; name another with --variant, such as "
-                "onnx-fp32"
-            )
-        if not is_installed("openvino"):
-            raise UsageError(
-                f"variant {variant.name} needs openvino, which is not installed: pip install 'limbeck[openvino]', or "
-                "take another, such as --variant onnx-int8"
-            )
         # An extra, which takes a while to import.
         from limbeck.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(folder / variant.file, settings, precision=variant.precision, cache=cache)
-    if variant.engine == "pytorch":
-        if find_spec("torch") is None:
-            raise MissingExtra("torch", "train")
-        # An extra, which takes seconds to import.
-        from limbeck.engines.torch_engine import load_reference
+    # An extra, which takes seconds to import.
+    from limbeck.engines.torch_engine import load_reference
 
-        return load_reference(open_bundle(folder), threads=settings.threads, device=settings.device)
+    return load_reference(open_bundle(folder), settings)
+
+
+def check_installed(variant: Variant) -> None:
+    """Raise `UsageError` where a variant's engine is not installed or not known."""
+    if is_installed(variant.engine):
+        return
+    if variant.engine == "openvino":
+        raise UsageError(
+            f"variant {variant.name} needs openvino, which is not installed: pip install 'limbeck[openvino]', or "
+            "take another, such as --variant onnx-int8"
+        )
+    if variant.engine == "pytorch":
+        raise MissingExtra("torch", "train")
     raise UsageError(f"variant {variant.name} runs on {variant.engine!r}, which this limbeck does not know: upgrade it")
 
 
 def usable_engines(said: Sequence[EngineName]) -> list[EngineName]:
     """What to compile for: ONNX Runtime always, and what else was said.
 
-    Raises `MissingExtra` for one that is not installed.
+    Raises `MissingExtra` for one that is not installed, or lacks what quantises for it.
     """
-    if "openvino" in said and not has_openvino():
-        raise MissingExtra("openvino", "openvino")
-    return ["onnxruntime", "openvino"] if "openvino" in said else ["onnxruntime"]
+    if "openvino" not in said:
+        return ["onnxruntime"]
+    for library in ("openvino", "nncf"):  # nncf quantises for it
+        if find_spec(library) is None:
+            raise MissingExtra(library, "openvino")
+    return ["onnxruntime", "openvino"]
 
 
 def is_installed(engine: str) -> bool:

@@ -31,8 +31,8 @@ class OpenVinoEngine:
         """Load the `.xml` at `path`, with its `.bin` beside it.
 
         `precision` says what is computed in where the graph says nothing: bf16 (`bf16`, `int8-bf16`), or fp32. What was
-        compiled is kept in the folder `cache`, where it can be written to, and the next start takes it from there if
-        the file is the same.
+        compiled is kept in the folder `cache`, where it can be written to, and the next start takes it from there. It
+        must be a folder of these weights alone: OpenVINO looks at the `.xml` and not at the `.bin`.
 
         Raises `BundleError` for a file that OpenVINO cannot load.
         """

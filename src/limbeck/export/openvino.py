@@ -14,7 +14,7 @@ from typing import Any
 import openvino as ov
 
 from limbeck.engines.base import Arrays
-from limbeck.errors import ExportError, MissingExtra
+from limbeck.errors import ExportError
 from limbeck.export.first_token import keep_first_token
 from limbeck.export.onnx import quiet, trace
 from limbeck.files import replace_when_written
@@ -53,13 +53,11 @@ def quantize_openvino(
     Products named in `keep_fp32` stay as they are; bars on standard error show the `progress`. SmoothQuant and the
     transformer preset of NNCF: https://github.com/openvinotoolkit/nncf
 
-    Raises `MissingExtra` without NNCF, and `ExportError` where nothing was quantised.
+    Raises `ExportError` where nothing was quantised.
     """
     os.environ.setdefault("NNCF_CI", "1")  # or it would send what is done here to its makers
-    try:
-        import nncf
-    except ImportError:
-        raise MissingExtra("nncf", "openvino") from None
+    import nncf
+
     with quiet(), redirect_stdout(sys.stderr if progress else StringIO()):
         model = nncf.quantize(
             ov.Core().read_model(source),

@@ -2,15 +2,7 @@
 
 from limbeck.measure.bootstrap import Interval, paired_bootstrap
 from limbeck.measure.certificate import Certificate, Recheck, certify, compare_certificates, drop_points
-from limbeck.measure.latency import (
-    SingleLatency,
-    Speed,
-    Throughput,
-    peak_memory_bytes,
-    rows_per_second,
-    single_ms,
-    throughput,
-)
+from limbeck.measure.latency import SingleLatency, Speed, rows_per_second, single_ms
 from limbeck.measure.machine import Machine, this_machine, usable_cpus
 from limbeck.measure.parity import ChangedRow, Parity, Run, Stability, compare, row_differences, stability
 from limbeck.measure.race import race
@@ -26,19 +18,16 @@ __all__ = [
     "SingleLatency",
     "Speed",
     "Stability",
-    "Throughput",
     "certify",
     "compare",
     "compare_certificates",
     "drop_points",
     "paired_bootstrap",
-    "peak_memory_bytes",
     "race",
     "row_differences",
     "rows_per_second",
     "single_ms",
     "stability",
     "this_machine",
-    "throughput",
     "usable_cpus",
 ]

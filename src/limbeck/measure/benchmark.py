@@ -60,15 +60,17 @@ class Program:
 class Benchmark:
     """What was measured.
 
-    `tokens` is how many the texts have in all, `operations` the matrix work of all layers over them without padding
-    (None for an encoder that does not name its sizes). `peaks` are operations a second of this machine's fastest
-    product, by precision, and `share_of_peak` what of it a variant reached in the way `auto`.
+    `rows` were timed and `left_out` are bad ones among them. `tokens` is how many the texts have in all, `operations`
+    the matrix work of all layers over them without padding (None for an encoder that does not name its sizes). `peaks`
+    are operations a second of this machine's fastest product, by precision, and `share_of_peak` what of it a variant
+    reached in the way `auto`. `chosen` answers in `predict`; where none is chosen it is the first that was named.
     """
 
     bundle: str
     data: str
     machine: Machine
     rows: int
+    left_out: int
     tokens: int
     operations: float | None
     peaks: dict[str, float]

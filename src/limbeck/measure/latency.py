@@ -1,14 +1,13 @@
-"""How fast something runs: rows a second, milliseconds for one row, and the most memory it took.
+"""How fast something runs: rows a second, and milliseconds for one row.
 
-Other processes on a machine can turn a ratio of speeds around, so a window in which they used much of the
-CPU time is measured again; what they used of the windows that counted is part of the result.
+Other processes on a machine can turn a ratio of speeds around, so a window in which they used much of the CPU time is
+measured again.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from limbeck.errors import UsageError
-
-if sys.platform != "win32":
-    import resource
 
 STAT = Path("/proc/stat")
 
@@ -42,22 +38,6 @@ class Speed:
     single_ms: float
     single_p95_ms: float
     rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
-    """Rows a second, and how far the number can be trusted.
-
-    `windows` were counted, `settled` says whether the last three agreed, `repeated` windows were thrown away
-    because of other processes, and `others_share` is the largest share of the machine's CPU time that
-    others used in a window that counted (None where the system does not tell).
-    """
-
-    rows_per_second: float
-    windows: int
-    settled: bool
-    repeated: int
-    others_share: float | None
 
 
 class SingleLatency(NamedTuple):
@@ -100,17 +80,7 @@ def read_cpu_times(stat: Path = STAT) -> CpuTimes | None:
     )
 
 
-def rows_per_second(run: Callable[[], int], *, seconds: float = 1.0) -> float:
-    """The rows a second of `run`, which does some work and returns how many rows it was: see `throughput`.
-
-    Raises:
-        UsageError: `run` did no row.
-
-    """
-    return throughput(run, seconds=seconds).rows_per_second
-
-
-def throughput(
+def rows_per_second(
     run: Callable[[], int],
     *,
     seconds: float = 1.0,
@@ -118,12 +88,13 @@ def throughput(
     max_repeats: int = 6,
     clock: Callable[[], float] = time.perf_counter,
     cpu_times: Callable[[], CpuTimes | None] = read_cpu_times,
-) -> Throughput:
-    """Measure windows of at least `seconds` until the last three lie within 5 % of their median.
+) -> float:
+    """The rows a second of `run`, which does some work and returns how many rows it was.
 
-    Returns the median of these three or, if `max_windows` did not settle, the median of all. A window in
-    which other processes used more than 10 % of the machine's CPU time is measured again, at most
-    `max_repeats` times in all. One call of `run` goes before, unmeasured, for what only a first call does.
+    Windows of at least `seconds` are measured until the last three lie within 5 % of their median, which counts; where
+    `max_windows` did not settle, that of all does. A window in which other processes used more than 10 % of the
+    machine's CPU time is measured again, at most `max_repeats` times in all. One call of `run` goes before, unmeasured,
+    for what only a first call does.
 
     Raises:
         UsageError: `run` did no row.
@@ -131,7 +102,6 @@ def throughput(
     """
     run()
     rates: list[float] = []
-    shares: list[float] = []
     repeated = 0
     agreed = False
     while len(rates) < max_windows and not agreed:
@@ -142,16 +112,8 @@ def throughput(
             repeated += 1
             continue
         rates.append(rate)
-        if share is not None:
-            shares.append(share)
         agreed = settled(rates)
-    return Throughput(
-        rows_per_second=statistics.median(rates[-SETTLED_WINDOWS:] if agreed else rates),
-        windows=len(rates),
-        settled=agreed,
-        repeated=repeated,
-        others_share=max(shares, default=None),
-    )
+    return statistics.median(rates[-SETTLED_WINDOWS:] if agreed else rates)
 
 
 def single_ms(
@@ -187,15 +149,6 @@ def single_ms(
         median_ms=statistics.median(times_ms),
         p95_ms=float(np.percentile(times_ms, 95)),
     )
-
-
-def peak_memory_bytes() -> int:
-    """The most memory this process has held in RAM so far; 0 on Windows, which does not tell it this way."""
-    if sys.platform == "win32":
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # getrusage(2): kibibytes on Linux, bytes on macOS.
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _window_rate(run: Callable[[], int], seconds: float, clock: Callable[[], float]) -> float:

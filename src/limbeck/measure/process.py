@@ -17,13 +17,13 @@ from limbeck.errors import CheckFailed
 _LAUNCHER = """
 import json, subprocess, sys, time
 start = time.perf_counter()
-status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 seconds = time.perf_counter() - start
 peak = 0
 if sys.platform != "win32":
     import resource
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps([status, seconds, peak]))
+print(json.dumps([done.returncode, seconds, peak, done.stderr[-1000:].decode("utf-8", "replace")]))
 """
 
 
@@ -37,7 +37,7 @@ class Process(NamedTuple):
 def run_process(command: Sequence[str]) -> Process:
     """Run a command to its end, its output thrown away; it ends with us where we are interrupted.
 
-    Raises `CheckFailed` where it fails.
+    Raises `CheckFailed` where it fails, with the last of what it said.
     """
     launcher = [sys.executable, "-S", "-c", _LAUNCHER, *command]
     with subprocess.Popen(launcher, stdout=subprocess.PIPE, start_new_session=True) as launched:
@@ -46,9 +46,9 @@ def run_process(command: Sequence[str]) -> Process:
         except BaseException:
             _kill(launched)
             raise
-    status, seconds, peak = json.loads(told)
+    status, seconds, peak, said = json.loads(told)
     if status:
-        raise CheckFailed(f"{' '.join(command[:6])} … ended with status {status}")
+        raise CheckFailed(f"{' '.join(command[:6])} … ended with status {status}: {said.strip() or 'it said nothing'}")
     return Process(seconds, peak)
 
 

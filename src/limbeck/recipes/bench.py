@@ -6,15 +6,15 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from limbeck.bundle import Bundle, Variant, read_bundle
-from limbeck.console import stage
+from limbeck.console import say, stage
 from limbeck.data import Columns, stream_input
-from limbeck.engines.load import has_openvino, is_installed, load_engine
+from limbeck.engines.load import check_installed, has_openvino, is_installed, load_engine
 from limbeck.errors import UsageError
 from limbeck.files import write_text
 from limbeck.measure import this_machine
@@ -24,7 +24,7 @@ from limbeck.measure.work import numpy_peak, operations, sizes_of
 from limbeck.predictor import Predictor, Text, load
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.benching.advice import advice
-from limbeck.recipes.benching.peers import peers_of, time_peers
+from limbeck.recipes.benching.peers import load_peers, peers_of, time_peers
 from limbeck.recipes.benching.ways import MOST_TOKENS_AT_ONCE, ClockedEngine, time_auto, time_batches
 from limbeck.recipes.inputs import input_columns, input_place
 from limbeck.text import Tokens
@@ -80,21 +80,25 @@ def bench(
     """
     check_numbers(rows=rows, threads=threads)
     opened = read_bundle(bundle)
-    peers = peers_of(against, opened.manifest.task.name)
-    if out is not None and out.suffix != ".html":
-        raise UsageError(f"--out {out}: expected a file that ends in .html")
-    predictor = load(bundle, threads=threads, objective="throughput")
-    texts = _texts(predictor, data, Columns(text=text, pair=pair, pair_separator=pair_separator), rows)
+    named = peers_of(against, opened.manifest.task.name, opened.manifest.model.pooling)
+    page = _page_maker(out)
     variants = [opened.variant(name) for name in variant] or _installed(opened)
+    for one in variants:
+        check_installed(one)
+    # Where none is chosen, the first that was named stands for it.
+    chosen = variant[0] if variant and opened.manifest.chosen is None else None
+    predictor = load(bundle, variant=chosen, threads=threads, objective="throughput")
+    texts, left_out = _texts(predictor, data, Columns(text=text, pair=pair, pair_separator=pair_separator), rows)
+    peers = load_peers(named, predictor, texts)
+    with stage("Timing whole programs"):
+        programs = tuple(_program(opened, one, texts, threads) for one in variants)
     timings: list[Timing] = []
     for one in variants:
         with stage(f"Timing {one.name} on {len(texts):,} texts"):
             timings += _timings(opened, one, texts, threads)
     if peers:
         with stage(f"Timing {', '.join(peers)} on {len(texts):,} texts"):
-            timings += time_peers(peers, predictor, texts, predictor.predict(texts))
-    with stage("Timing whole programs"):
-        programs = tuple(_program(opened, one, texts, threads) for one in variants)
+            timings += time_peers(peers, texts, predictor.predict(texts))
     with stage("Timing matrix products"):
         peaks = _peaks(variants)
     tokens = predictor.prepare(texts).tokens
@@ -104,6 +108,7 @@ def bench(
         data=str(data),
         machine=this_machine(),
         rows=len(texts),
+        left_out=left_out,
         tokens=sum(map(len, tokens)),
         operations=work,
         peaks=peaks,
@@ -114,22 +119,35 @@ def bench(
         advice=tuple(advice(timings, predictor, tokens)),
         page=str(out) if out else None,
     )
-    if out is not None:
-        # Plots need matplotlib, of the train extra.
-        from limbeck.report.bench_page import bench_page
-
-        write_text(out, bench_page(found))
+    if out is not None and page is not None:
+        write_text(out, page(found))
     return found
 
 
-def _texts(predictor: Predictor, data: Path, said: Columns, rows: int) -> list[Text]:
+def _page_maker(out: Path | None) -> Callable[[Benchmark], str] | None:
+    """What makes the page, if one is wanted: what it lacks is said before anything is timed."""
+    if out is None:
+        return None
+    if out.suffix != ".html":
+        raise UsageError(f"--out {out}: expected a file that ends in .html")
+    # Plots need matplotlib, of the train extra.
+    from limbeck.report.bench_page import bench_page
+
+    return bench_page
+
+
+def _texts(predictor: Predictor, data: Path, said: Columns, rows: int) -> tuple[list[Text], int]:
+    """Texts to time, at most so many, and how many bad rows among them were left out, which is said."""
     columns = input_columns(predictor, said)
     input_place(predictor, data, columns)
-    found = islice(stream_input(data, columns, skip_bad_rows=True), rows)
+    bad: list[str] = []
+    found = islice(stream_input(data, columns, skip_bad_rows=True, on_bad=bad.append), rows)
     texts: list[Text] = [row.text if row.pair is None else (row.text, row.pair) for row in found]
+    if bad:
+        say(f"  left out as bad: {len(bad):,} rows, the first {bad[0]}")
     if not texts:
         raise UsageError(f"{data} has no rows to time")
-    return texts
+    return texts, len(bad)
 
 
 def _installed(bundle: Bundle) -> list[Variant]:

@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from limbeck.bundle import Bundle, read_bundle
+from limbeck.bundle import Bundle, check_files, read_bundle
 from limbeck.console import say, stage
 from limbeck.data.sources import open_input
 from limbeck.distillation.wanted import parse_objective
 from limbeck.engines.load import EngineName, usable_engines
-from limbeck.errors import CheckFailed, UsageError
+from limbeck.errors import BundleError, CheckFailed, UsageError
 from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.compress import compress, compress_mark
 from limbeck.recipes.distill import distill as distil
@@ -144,6 +144,11 @@ def _compiled_teacher(
 def _compressed(bundle: Bundle, proof: _Proof) -> Bundle:
     done = bundle.manifest.arguments.get("compress", {}).get("fingerprint")
     if bundle.manifest.chosen and done == compress_mark(bundle, max_drop=proof["max_drop"], engine=proof["engine"]):
-        say("  compressed and proven with these arguments already; nothing to do")
-        return bundle
+        try:
+            check_files(bundle, bundle.manifest.compiled_files)
+        except BundleError as error:
+            say(f"  compiled anew: {error}")
+        else:
+            say("  compressed and proven with these arguments already; nothing to do")
+            return bundle
     return compress(bundle.folder, **proof)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from limbeck.bundle import Bundle, Variant, read_bundle
@@ -67,10 +68,13 @@ def _judged(bundle: Bundle) -> Judged:
 
 def _rows(bundle: Bundle) -> tuple[Dataset, str]:
     """The rows that `compress` judged by, and where they are from."""
-    data = bundle.manifest.arguments.get("compress", {}).get("data")
+    said = bundle.manifest.arguments.get("compress", {})
+    data = said.get("data")
     if data is None:
         return training_splits(bundle)[2], bundle.manifest.source.path
-    return at_most(new_rows(bundle, data, Columns(), skip_bad_rows=False), JUDGED_ROWS), str(data)
+    columns = Columns(**{field.name: said.get(field.name) for field in fields(Columns)})
+    rows = new_rows(bundle, data, columns, skip_bad_rows=said.get("skip_bad_rows", False))
+    return at_most(rows, JUDGED_ROWS), str(data)
 
 
 def _logits(bundle: Bundle, variant: Variant, held_out: HeldOut) -> Logits:

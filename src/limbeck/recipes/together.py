@@ -36,7 +36,7 @@ def together(recipe: Callable[P, T]) -> Callable[P, T]:
         if not processes.first:
             silence()
         try:
-            with _alone_in(kwargs["out"]) if processes.first else nullcontext():
+            with alone_in(kwargs["out"]) if processes.first else nullcontext():
                 result = recipe(*args, **kwargs)
         except (Exception, KeyboardInterrupt) as error:
             if not processes.failed_before():
@@ -51,7 +51,7 @@ def together(recipe: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-def _alone_in(out: Any) -> AbstractContextManager[Any]:
+def alone_in(out: Any) -> AbstractContextManager[Any]:
     """Inside, no other process of this user writes `out`; a recipe within a recipe may.
 
     Raises `UsageError` where one does. The lock ends with its process, however that ends. Where the user's cache cannot
@@ -65,7 +65,7 @@ def _alone_in(out: Any) -> AbstractContextManager[Any]:
         return lock.acquire()
     except Timeout:
         raise UsageError(
-            f"another limbeck writes {out} at this moment: let it end or stop it, or give another --out"
+            f"another limbeck writes {out} at this moment: let it end or stop it, or name another folder"
         ) from None
     except OSError:
         return nullcontext()

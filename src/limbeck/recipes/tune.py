@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
-from limbeck.bundle import Bundle, Model, read_bundle
+from limbeck.bundle import Bundle, Model, Variant, read_bundle
 from limbeck.console import stage
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
@@ -91,16 +91,11 @@ def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None 
     opened = read_bundle(bundle)
     chosen, model = opened.variant(variant), opened.manifest.model
     usual = Settings(threads=threads or usable_cpus())
-    loaded = cache(partial(load_engine, opened.folder, chosen))
-
-    def load(settings: Settings) -> Engine:
-        """Engines do not differ by how rows are batched."""
-        return loaded(Settings(threads=settings.threads, streams=settings.streams, spinning=settings.spinning))
-
     with stage(f"Timing {chosen.name} on single texts"):
         inputs = [pad([row], pad_id=model.pad_id, length=len(row)) for row in _random_rows(opened, SINGLE_ROWS)]
-        singles = _singles(load, inputs, usual, may_sleep=chosen.engine == "onnxruntime")
+        singles = _singles(_loader(opened, chosen), inputs, usual, may_sleep=chosen.engine == "onnxruntime")
     with stage(f"Timing {chosen.name} on batches"):
+        load = _loader(opened, chosen)
         batches = _batches(load, _sample(load, opened, usual), model, usual)
     latency, throughput = singles.kept, batches[-1].kept
     return Tuning(
@@ -113,6 +108,16 @@ def tune(bundle: str | Path, *, variant: str | None = None, threads: int | None 
         seconds=time.monotonic() - start,
         file=str(keep_tuned(opened, chosen, Tuned(latency=latency, throughput=throughput))),
     )
+
+
+def _loader(bundle: Bundle, variant: Variant) -> Load:
+    """Loads an engine once, as engines do not differ by how rows are batched; all are let go of with the loader."""
+    loaded = cache(partial(load_engine, bundle.folder, variant))
+
+    def load(settings: Settings) -> Engine:
+        return loaded(Settings(threads=settings.threads, streams=settings.streams, spinning=settings.spinning))
+
+    return load
 
 
 def _singles(load: Load, inputs: Sequence[Arrays], usual: Settings, *, may_sleep: bool) -> Race:

@@ -11,7 +11,7 @@ from limbeck.console import say, stage
 from limbeck.data import Columns
 from limbeck.data.sampling import at_most
 from limbeck.engines import Engine, Settings
-from limbeck.engines.load import is_installed, load_engine
+from limbeck.engines.load import check_installed, is_installed, load_engine
 from limbeck.errors import UsageError
 from limbeck.measure import Certificate, Recheck, compare_certificates
 from limbeck.proving import Candidate, held_out_logits, prove
@@ -106,23 +106,24 @@ def verify(
         say(f"  {left_out} is not proven: its engine is not installed")
     if not wanted:
         opened.variant()  # says what is missing
+    stored = [_stored(one) for one in wanted]
     if data is None:
         dataset = training_splits(opened)[2]
     else:
         columns = Columns(text, pair, label, pair_separator, label_separator)
         dataset = new_rows(opened, data, columns, skip_bad_rows=skip_bad_rows)
     held_out = judging(opened, at_most(dataset, rows), on_long=on_long).held_out
+    settings = Settings(threads=threads)
     with stage(f"Judging the reference on {len(held_out.targets):,} rows"):
-        name, reference = _reference(opened, threads)
+        name, reference = _reference(opened, settings)
         logits = held_out_logits(reference, held_out, task, model)
     scores = task.scores(logits, held_out.targets)
     say("  " + ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items()))
     checks = []
-    for one in wanted:
-        stored = _stored(one)
+    for one, before in zip(wanted, stored, strict=True):
         with stage(f"Proving {one.name}"):
-            candidate = Candidate(one.name, one.engine, one.precision, stored.size_bytes, one.remedies)
-            engine = load_engine(opened.folder, one, Settings(threads=threads))
+            candidate = Candidate(one.name, one.engine, one.precision, before.size_bytes, one.remedies)
+            engine = load_engine(opened.folder, one, settings)
             now = prove(
                 candidate,
                 engine,
@@ -130,26 +131,28 @@ def verify(
                 logits,
                 task=task,
                 model=model,
-                max_drop=stored.max_drop_points,
+                max_drop=before.max_drop_points,
             )
-        checks.append(VariantCheck(now, compare_certificates(stored, now)))
+        checks.append(VariantCheck(now, compare_certificates(before, now)))
     return Verification(str(bundle), task.name, name, scores, len(held_out.targets), on_long, tuple(checks))
 
 
 def _stored(variant: Variant) -> Certificate:
+    """Its certificate. Raises `UsageError` where it has none, or its engine is not installed."""
     if variant.name == REFERENCE:
         raise UsageError(f"{REFERENCE} is what the other variants are held against: name one of them with --variant")
     if variant.certificate is None:
         raise UsageError(f"variant {variant.name} has no certificate: run `limbeck compress`")
+    check_installed(variant)
     return variant.certificate
 
 
-def _reference(bundle: Bundle, threads: int | None) -> tuple[str, Engine]:
+def _reference(bundle: Bundle, settings: Settings) -> tuple[str, Engine]:
     """The fp32 PyTorch model, or where PyTorch is absent (in production, say) the fp32 ONNX that was proven equal."""
     if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
         # The torch line: production verifies without these.
         from limbeck.engines.torch_engine import load_reference
 
-        return "PyTorch fp32", load_reference(bundle)
+        return "PyTorch fp32", load_reference(bundle, settings)
     fp32 = bundle.variant("onnx-fp32")
-    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, Settings(threads=threads))
+    return "ONNX Runtime fp32 (PyTorch is not installed)", load_engine(bundle.folder, fp32, settings)

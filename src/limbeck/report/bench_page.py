@@ -51,9 +51,10 @@ def _head(found: Benchmark, last: Sequence[Timing]) -> Html:
             else []
         ),
     ]
+    bad = f" ({found.left_out:,} bad rows left out)" if found.left_out else ""
     where = (
-        f"{found.rows:,} texts of {found.data}, {found.tokens / found.rows:.0f} tokens on average, on {machine.cpu}, "
-        f"{machine.cpus:g} CPUs ({', '.join(machine.instruction_sets)})."
+        f"{found.rows:,} texts of {found.data}{bad}, {found.tokens / found.rows:.0f} tokens on average, on "
+        f"{machine.cpu}, {machine.cpus:g} CPUs ({', '.join(machine.instruction_sets)})."
     )
     shown = (el("div", el("b", value), el("span", what), class_="card") for value, what in cards)
     return join([el("p", where), el("div", *shown, class_="cards")])

@@ -106,8 +106,8 @@ def _variants(manifest: Manifest) -> str:
     lines.append("")
     lines.append(
         f"Against the fp32 PyTorch model ({metric} {c.reference:.4f}) on {c.rows:,} held-out rows. "
-        f"Speeds: {markdown(machine_words(c.machine))}. Certificates are in `limbeck.json`, the whole report in "
-        "`report.html`."
+        f"Speeds: {markdown(machine_words(c.machine))}. Certificates are in `limbeck.json`, the whole report, "
+        "which `limbeck report` writes, in `report.html`."
     )
     return "\n".join(lines)
 

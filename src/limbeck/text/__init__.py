@@ -1,6 +1,6 @@
 """Text to token ids: the tokenizer, windows, batches by length."""
 
-from limbeck.text.batches import pad, padded_length, padding_share, token_batches, training_batches
+from limbeck.text.batches import pad, padded_length, token_batches, training_batches
 from limbeck.text.lengths import LengthStatistics, length_histogram, length_statistics, suggest_max_tokens
 from limbeck.text.packing import NO_WORD, Document, Packed, pack, pack_pairs, tokenize_documents
 from limbeck.text.tokenizer import OnLong, Tokenizer, Tokens, UnitKind, unit_spans
@@ -26,7 +26,6 @@ __all__ = [
     "pack_pairs",
     "pad",
     "padded_length",
-    "padding_share",
     "suggest_max_tokens",
     "token_batches",
     "tokenize_documents",

@@ -70,12 +70,6 @@ def pad(rows: Sequence[Tokens], *, pad_id: int, length: int) -> dict[str, NDArra
     return {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
 
 
-def padding_share(lengths: Sequence[int], batches: Sequence[NDArray[np.int64]], *, max_length: int) -> float:
-    """The share of computed tokens that are padding."""
-    computed = sum(len(batch) * padded_length(max(lengths[i] for i in batch), limit=max_length) for batch in batches)
-    return 1.0 - sum(lengths) / computed if computed else 0.0
-
-
 def training_batches(
     lengths: Sequence[int], *, batch_rows: int, seed: int, epoch: int, pool_batches: int = 50
 ) -> list[NDArray[np.int64]]:

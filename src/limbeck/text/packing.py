@@ -77,12 +77,22 @@ def tokenize_documents(tokenizer: Tokenizer, passages: Sequence[tuple[str, bool]
 
 def _document(text: str, encoding: Encoding) -> Document:
     ids = np.array(encoding.ids, np.int32)
-    starts = np.array(encoding.offsets, np.int64).reshape(-1, 2)[:, 0]
+    offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
     words = np.diff(np.array(encoding.word_ids, np.int64), prepend=-1) != 0
     sentences = np.zeros(len(ids), np.bool_)
-    begun = np.searchsorted(starts, [0, *(match.end() for match in _SENTENCE.finditer(text))])
-    sentences[begun[begun < len(ids)]] = True
+    sentences[:1] = True
+    sentences[_sentence_starts(text, offsets, words)] = True
     return Document(ids, words, sentences)
+
+
+def _sentence_starts(text: str, offsets: NDArray[np.int64], words: NDArray[np.bool_]) -> list[int]:
+    """The pieces that sentences behind the first begin with.
+
+    A word's first piece may carry the space before it, or be that space alone.
+    """
+    places = [match.end() for match in _SENTENCE.finditer(text)]
+    begun = np.searchsorted(offsets[:, 1], places, side="right").tolist()  # the first piece that ends behind a place
+    return [i - 1 if not words[i] and not text[slice(*offsets[i - 1])].strip() else i for i in begun if i < len(words)]
 
 
 def _join(parts: Sequence[Document]) -> Document:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 from limbeck.engines import Engine
 from limbeck.engines.settings import BATCH_COST, BUDGET_TOKENS
 from limbeck.errors import CheckFailed
-from limbeck.files import replace_when_written, user_cache
+from limbeck.files import remove_unused, replace_when_written, user_cache
 from limbeck.text import Tokens, pad, padded_length, token_batches
 
-UNUSED_SECONDS = 30 * 24 * 60 * 60
 VALUE_BYTES = np.dtype(np.float16).itemsize
 
 
@@ -92,10 +89,7 @@ def keep(
 
 def forget_unused(folder: Path) -> None:
     """Remove what no training has asked for in a long time, and what killed ones left: states take gigabytes."""
-    for file in (*folder.glob("*.npy"), *folder.glob(".*.partial")):
-        with suppress(FileNotFoundError):  # another training was faster
-            if time.time() - file.stat().st_mtime > UNUSED_SECONDS:
-                file.unlink()
+    remove_unused((*folder.glob("*.npy"), *folder.glob(".*.partial")))
 
 
 def _fill(

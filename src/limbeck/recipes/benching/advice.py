@@ -21,12 +21,16 @@ def advice(timings: Sequence[Timing], predictor: Predictor, tokens: Sequence[Tok
     full = {(t.variant, t.way): t for t in timings if t.rows == most}
     auto = full.get((chosen, "auto"))
     found = too_many_threads(predictor.settings.threads)
+    none_chosen = predictor.bundle.manifest.chosen is None
+    if none_chosen:
+        found.append(f"No variant of this bundle is chosen: {chosen}, which was named first, stands for it here.")
     if chosen not in {t.variant for t in timings}:
         found.append(f"{chosen}, with which predict answers, was not timed: name it with --variant too.")
     elif auto is None:
         found.append(f"{chosen} takes too long for all of these texts to be compared: take fewer --rows.")
     else:
-        found += [*_of_variants(full, auto, chosen), *_of_batches(full, auto, chosen), *_of_shares(auto)]
+        found += [] if none_chosen else _of_variants(full, auto, chosen)
+        found += [*_of_batches(full, auto, chosen), *_of_shares(auto)]
     found += _of_texts(tokens, predictor.model.max_tokens)
     return found + _of_tuning(predictor, sorted({t.variant for t in timings}))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from limbeck.bundle import Head
 from limbeck.errors import UsageError
 from limbeck.measure.benchmark import Timing
 from limbeck.predictor import Predictor, Text
@@ -25,10 +26,10 @@ _TASKS: dict[Peer, tuple[str, ...]] = {
 }
 
 
-def peers_of(named: Sequence[str], task: str) -> list[Peer]:
+def peers_of(named: Sequence[str], task: str, head: Head) -> list[Peer]:
     """The peers that `--against` names, one or several by commas each time.
 
-    Raises `UsageError` for one that is unknown, not installed, or has nothing for the task.
+    Raises `UsageError` for one that is unknown, not installed, or has nothing for the task or the head.
     """
     peers: list[Peer] = []
     for name in ",".join(named).split(",") if named else ():
@@ -42,27 +43,40 @@ def peers_of(named: Sequence[str], task: str) -> list[Peer]:
         if task not in _TASKS[peer]:
             able = " or ".join(other for other, tasks in _TASKS.items() if task in tasks)
             raise UsageError(f"--against {peer}: it has nothing for the task {task}{able and f': try {able}'}")
+        if task in _PIPELINES and head in ("cls", "mean"):
+            raise UsageError(
+                f"--against {peer}: the head of this bundle, on {head} pooling, is limbeck's own: {peer} does not read "
+                "it and would answer with a random one"
+            )
         peers.append(peer)
     return peers
 
 
-def time_peers(
-    peers: Sequence[Peer], predictor: Predictor, texts: Sequence[Text], answers: Sequence[Result]
-) -> list[Timing]:
-    """Each peer on these texts, one by one where it can and in batches of 32, on the fp32 weights of the bundle."""
-    found = []
+def load_peers(peers: Sequence[Peer], predictor: Predictor, texts: Sequence[Text]) -> dict[Peer, Answering]:
+    """The peers with the fp32 weights of the bundle, each having answered the first of the texts: that is slower.
+
+    Raises `UsageError` for one that cannot.
+    """
+    loaded = {}
     for peer in peers:
-        answer = _LOAD[peer](predictor)
-        answer(texts[:8], 1)
+        try:
+            loaded[peer] = _LOAD[peer](predictor)
+            loaded[peer](texts[:8], BATCH)
+        except Exception as error:
+            raise UsageError(f"--against {peer}: it cannot answer with {predictor.bundle.folder}: {error}") from error
+    return loaded
+
+
+def time_peers(peers: Mapping[Peer, Answering], texts: Sequence[Text], answers: Sequence[Result]) -> Iterator[Timing]:
+    """Each peer on these texts, one by one and in batches of 32; `answers` are those of `predict`."""
+    for peer, answer in peers.items():
         for size in (1, BATCH):
             start = time.perf_counter()
             labels = answer(texts, size)
             seconds = time.perf_counter() - start
             way = "single" if size == 1 else f"batch {size}"
-            found.append(
-                Timing(peer, way, len(texts), seconds, len(texts) / seconds, same_answers=_agreement(labels, answers))
-            )
-    return found
+            same = _agreement(labels, answers)
+            yield Timing(peer, way, len(texts), seconds, len(texts) / seconds, same_answers=same)
 
 
 def _transformers(predictor: Predictor) -> Answering:

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle, Variant
 from limbeck.console import megabytes, say
-from limbeck.data import Columns
-from limbeck.data.sampling import JUDGED_ROWS, at_most
+from limbeck.data import Dataset
+from limbeck.data.sampling import JUDGED_ROWS, at_most, evenly
 from limbeck.engines import Engine, Settings, compute_logits
 from limbeck.engines.base import Arrays
 from limbeck.engines.load import load_engine
 from limbeck.engines.torch_engine import TorchEngine
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, usable_cpus
 from limbeck.nn.model import load_model
 from limbeck.proving import Candidate, HeldOut, held_out_logits, prove, race_engines
-from limbeck.recipes.held_out import judging, new_rows, training_splits
+from limbeck.recipes.held_out import judging, training_splits
 from limbeck.tasks import NUMERIC, AnyTask, Logits
 from limbeck.text import pad
 
@@ -33,23 +33,26 @@ Objective = Literal["throughput", "latency", "size"]
 
 
 class Judge:
-    """The held-out rows, the reference's answers on them, and the bundle whose variants are judged."""
+    """The held-out rows, the reference's answers on them, and the `folder` in which a bundle's variants are built."""
 
-    def __init__(self, bundle: Bundle, data: str | None, max_drop: float, threads: int | None) -> None:
-        self.bundle, self.folder = bundle, bundle.folder
+    def __init__(
+        self, bundle: Bundle, folder: Path, data: Dataset | None, max_drop: float, threads: int | None
+    ) -> None:
+        self.bundle, self.folder = bundle, folder
         self.task, self.model = bundle.manifest.task, bundle.manifest.model
         self.max_drop, self.settings = max_drop, Settings(threads=threads)
         if data is None:
             self._train, dev, test = training_splits(bundle)
         else:
-            test = at_most(new_rows(bundle, data, Columns(), skip_bad_rows=False), JUDGED_ROWS)
+            test = at_most(data, JUDGED_ROWS)
             self._train = dev = test
         self.held_out: HeldOut = judging(bundle, test).held_out
         # Which nodes to keep is chosen on other rows than those it is judged by, where there are any.
         self._probe = judging(bundle, at_most(dev, PROBE_ROWS)).held_out.tokens
         # The exporter needs eager attention, and the reference should be the very model that is exported.
         self.torch_model = load_model(bundle.folder, self.task, pooling=self.model.pooling, attention="eager")
-        self.reference: Logits = held_out_logits(TorchEngine(self.torch_model), self.held_out, self.task, self.model)
+        engine = TorchEngine(self.torch_model, threads=threads or usable_cpus())
+        self.reference: Logits = held_out_logits(engine, self.held_out, self.task, self.model)
         say(f"  {self.task.metric} {self.task.score(self.reference, self.held_out.targets):.4f} on {len(test):,} rows")
 
     def prove(self, candidate: Candidate, engine: Engine) -> Certificate:
@@ -73,8 +76,9 @@ class Judge:
     @cached_property
     def calibration(self) -> list[Arrays]:
         """Training rows, each a batch of its own; held-out ones where the bundle is judged by other data."""
-        tokens = judging(self.bundle, at_most(self._train, CALIBRATION_ROWS)).held_out.tokens[:CALIBRATION_ROWS]
-        return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in tokens]
+        tokens = judging(self.bundle, at_most(self._train, CALIBRATION_ROWS)).held_out.tokens
+        rows = evenly(tokens, CALIBRATION_ROWS)  # several are of one row where texts are long, or embedded
+        return [pad([row], pad_id=self.model.pad_id, length=len(row)) for row in rows]
 
     def best(self, variants: Sequence[Variant], objective: Objective) -> Variant | None:
         """The fastest in batches (`throughput`) or on single texts (`latency`), or the smallest (`size`).

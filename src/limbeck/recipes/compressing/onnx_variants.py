@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import say, stage
+from limbeck.data.sampling import evenly
 from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
 from limbeck.errors import CheckFailed
@@ -29,10 +30,12 @@ PER_CHANNEL = "a scale per output channel"
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One way to quantise: `certificate` is None when its logits were not even numbers."""
+    """One way to quantise, built at `path` and removed where it does not hold.
 
-    per_channel: bool
-    keep_fp32: tuple[str, ...]
+    `certificate` is None when its logits were not even numbers.
+    """
+
+    path: Path
     remedies: tuple[str, ...]
     certificate: Certificate | None
 
@@ -80,7 +83,7 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
         trial = Path(folder) / "trial.onnx"
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-            rows = judge.calibration[:PROBE_CALIBRATION_ROWS]
+            rows = evenly(judge.calibration, PROBE_CALIBRATION_ROWS)
             _quantize(judge, trial, rows, per_channel, keep_fp32)
             return logits(trial)
 
@@ -88,15 +91,12 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
 
 
 def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:
-    """The closest to the reference of the trials that hold, its file on disk; without one the file is removed."""
+    """The closest to the reference of the trials that hold, if any does, its file in place."""
     holding = [(t, t.certificate) for t in trials if t.certificate and t.certificate.holds]
-    path = judge.folder / INT8_FILE
     if not holding:
-        path.unlink(missing_ok=True)
         return []
     closest, certificate = min(holding, key=lambda found: (found[1].changed, found[1].p99_abs_logit))
-    if closest is not trials[-1]:
-        _quantize(judge, path, judge.calibration, closest.per_channel, closest.keep_fp32)
+    path = closest.path.replace(judge.folder / INT8_FILE)
     exported = Exported(judge.torch_model.input_names, OPSET, count_operators(path))
     return [_variant("onnx-int8", "int8", INT8_FILE, exported, closest.remedies, certificate)]
 
@@ -109,15 +109,18 @@ def _quantize(judge: Judge, target: Path, rows: Sequence[Arrays], per_channel: b
 def _trial(
     judge: Judge, *, per_channel: bool, keep_fp32: tuple[str, ...] = (), remedies: tuple[str, ...] = ()
 ) -> _Trial:
-    path = judge.folder / INT8_FILE
+    path = judge.folder / f"int8-{'channels' if per_channel else 'weights'}-{len(keep_fp32)}.onnx"
     _quantize(judge, path, judge.calibration, per_channel, keep_fp32)
     candidate = Candidate("onnx-int8", "onnxruntime", "int8", size_of(path), remedies)
+    certificate = None
     try:
         certificate = judge.prove(candidate, OnnxRuntimeEngine(path, judge.settings))
     except CheckFailed as error:
         say(f"  int8 refused: {error}")
-        return _Trial(per_channel, keep_fp32, remedies, None)
-    return _Trial(per_channel, keep_fp32, remedies, certificate)
+    trial = _Trial(path, remedies, certificate)
+    if not trial.holds:
+        path.unlink()
+    return trial
 
 
 def _variant(

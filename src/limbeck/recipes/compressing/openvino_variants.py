@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
 from limbeck.console import progress_bar, say, stage
+from limbeck.data.sampling import evenly
 from limbeck.engines import Engine
 from limbeck.errors import CheckFailed
 from limbeck.export.onnx import OPSET
@@ -24,8 +24,7 @@ from limbeck.proving import Candidate
 from limbeck.recipes.compressing.judge import PROBE_CALIBRATION_ROWS, Judge, size_of
 from limbeck.recipes.compressing.remedies import keep_sensitive
 
-FOLDER = "openvino"
-FP32_FILE, INT8_FILE = f"{FOLDER}/openvino_model.xml", f"{FOLDER}/openvino_model_qint8_quantized.xml"
+FP32_FILE, INT8_FILE = "openvino/openvino_model.xml", "openvino/openvino_model_qint8_quantized.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,8 @@ def _int8_trials(judge: Judge) -> list[Trial]:
         trial, done = Path(folder) / "trial.xml", count(1)
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
-            quantize_openvino(source, trial, rows[:PROBE_CALIBRATION_ROWS], keep_fp32=keep_fp32, progress=False)
+            few = evenly(rows, PROBE_CALIBRATION_ROWS)
+            quantize_openvino(source, trial, few, keep_fp32=keep_fp32, progress=False)
             bar(next(done), "")
             return judge.probe(_engine(judge, trial, "int8"))
 
@@ -112,12 +112,3 @@ def _proven(judge: Judge, precision: str, file: str, remedies: tuple[str, ...] =
     except CheckFailed as error:
         say(f"  {name} refused: {error}")
         return Trial(variant, None)
-
-
-def keep_openvino_files(folder: Path, kept: Collection[str]) -> None:
-    """Remove what is not in `kept` of what this or an earlier compilation wrote."""
-    for file in {FP32_FILE, INT8_FILE} - set(kept):
-        for suffix in (".xml", ".bin"):
-            (folder / file).with_suffix(suffix).unlink(missing_ok=True)
-    if not any((folder / file).exists() for file in (FP32_FILE, INT8_FILE)):
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck.bundle import Model
 from limbeck.console import notes, stage
+from limbeck.data.sampling import evenly
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.pruning import (
     IMPORTANCE_ROWS,
@@ -133,7 +134,7 @@ def timed_record(
         return None
     device = join().device
     engines = [TorchEngine(master.to(device)), TorchEngine(made.model.to(device))]
-    slow, fast = race_engines(engines, prepared.dev.rows[:TIMED_ROWS], model, most_turns=TURNS)
+    slow, fast = race_engines(engines, evenly(prepared.dev.rows, TIMED_ROWS), model, most_turns=TURNS)
     notes(pruning.lines(fast / slow))
     return pruning.record(fast / slow)
 

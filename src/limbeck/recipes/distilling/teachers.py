@@ -39,9 +39,8 @@ class Teacher:
     def sha256(self) -> str:
         """One hash of all files that its answers depend on."""
         manifest = self.bundle.manifest
-        compiled = {file for variant in manifest.variants for file in variant.files}
         answering = () if self.variant is None else self.variant.files
-        kept = {name: sha for name, sha in manifest.files.items() if name not in compiled or name in answering}
+        kept = manifest.trained_files | {name: manifest.files[name] for name in answering}
         return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
 
     def engine(self) -> Engine:

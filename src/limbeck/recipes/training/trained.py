@@ -16,8 +16,8 @@ from limbeck.bundle import (
     Manifest,
     Model,
     Source,
-    read_bundle,
     read_manifest,
+    read_trained,
     write_manifest,
 )
 from limbeck.console import say
@@ -55,7 +55,7 @@ def already_trained(
         raise UsageError(f"{out} exists and is no bundle that was trained here: choose another --out") from None
     if before["fingerprint"] == mark:
         with suppress(BundleError) if overwrite else nullcontext():  # a damaged one is replaced
-            bundle = read_bundle(out)
+            bundle = read_trained(out)
             say(f"  {out} was trained with these arguments on these rows already; nothing to do")
             return bundle
     if overwrite:

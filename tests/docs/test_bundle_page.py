@@ -7,7 +7,8 @@ import pytest
 from limbeck.bundle import Manifest, Model, Source
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
-ROWS = {line.split("`")[1]: line for line in PAGE.splitlines() if line.startswith("| `")}
+TABLE = PAGE.partition("| field | holds |\n")[2].partition("\n\n")[0]
+ROWS = {line.split("`")[1]: line for line in TABLE.splitlines() if line.startswith("| `")}
 
 
 def test_the_table_has_every_field_of_the_manifest_in_its_order() -> None:

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.distillation.layer_maps import LayerMap, last, layer_map_lines, parse_layer_map, skip, uniform
+from limbeck.distillation.layer_maps import (
+    LayerMap,
+    first_of_shares,
+    last,
+    layer_map_lines,
+    parse_layer_map,
+    skip,
+    uniform,
+)
 from limbeck.errors import UsageError
 
 
@@ -14,6 +22,21 @@ from limbeck.errors import UsageError
 )
 def test_uniform(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
     assert uniform(student, teacher) == tuple(enumerate(wanted))
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "wanted"),
+    [
+        (6, 12, (0, 2, 4, 6, 8, 10)),
+        (3, 6, (0, 2, 4)),
+        (4, 6, (0, 1, 3, 4)),
+        (2, 5, (0, 2)),
+        (1, 6, (0,)),
+        (2, 2, (0, 1)),
+    ],
+)
+def test_the_first_of_each_share(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
+    assert first_of_shares(student, teacher) == wanted
 
 
 def test_last_and_skip() -> None:

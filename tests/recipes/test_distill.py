@@ -87,7 +87,7 @@ def test_a_student_learns_and_is_a_bundle_like_any_other(
     theirs = read_bundle(classify_bundle).manifest
     assert taught["teacher_scores"]["test"] == theirs.scores["test"]  # the same rows, the same answers
     assert taught["objective"] == {"soft": 0.5, "hard": 0.5}
-    assert (taught["start"], taught["started_from"], taught["states_kept"]) == ("layers", [1], None)
+    assert (taught["start"], taught["started_from"], taught["states_kept"]) == ("layers", [0], None)
     assert taught["layer_map"] == []
     ours = bundle.manifest.scores["test"]["accuracy"]
     assert ours > 0.8

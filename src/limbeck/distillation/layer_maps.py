@@ -21,6 +21,15 @@ def uniform(student_layers: int, teacher_layers: int) -> LayerMap:
     return tuple((i, _share_ends(i, student_layers, teacher_layers)) for i in range(student_layers))
 
 
+def first_of_shares(student_layers: int, teacher_layers: int) -> tuple[int, ...]:
+    """The teacher's layers that a student begins as: the first of each of its even shares, so one out of k from 0 on.
+
+    As for DistilBERT (Sanh et al. 2019). The layer that reads the embeddings is among them: without it students of
+    three of six layers stayed further from their teacher.
+    """
+    return tuple(i * teacher_layers // student_layers for i in range(student_layers))
+
+
 def last(student_layers: int, teacher_layers: int) -> LayerMap:
     """The student's layers learn from the teacher's last ones (Sun et al. 2019, PKD-Last, with the very last one)."""
     return tuple((i, teacher_layers - student_layers + i) for i in range(student_layers))

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from limbeck.distillation.layer_maps import (
     LayerMap,
-    first_of_shares,
     last,
     layer_map_lines,
+    middles,
     parse_layer_map,
     skip,
     uniform,
@@ -28,15 +28,16 @@ def test_uniform(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
     ("student", "teacher", "wanted"),
     [
         (6, 12, (0, 2, 4, 6, 8, 10)),
+        (4, 12, (1, 4, 7, 10)),
         (3, 6, (0, 2, 4)),
-        (4, 6, (0, 1, 3, 4)),
-        (2, 5, (0, 2)),
-        (1, 6, (0,)),
+        (4, 6, (0, 2, 3, 5)),
+        (2, 6, (1, 4)),
+        (1, 6, (2,)),
         (2, 2, (0, 1)),
     ],
 )
-def test_the_first_of_each_share(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
-    assert first_of_shares(student, teacher) == wanted
+def test_the_middle_of_each_share(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
+    assert middles(student, teacher) == wanted
 
 
 def test_last_and_skip() -> None:
@@ -48,6 +49,10 @@ def test_last_and_skip() -> None:
 @given(st.integers(1, 24), st.integers(0, 24))
 def test_every_layer_learns_from_a_later_one_than_the_layer_below(student: int, more: int) -> None:
     teacher = student + more
+    begun = middles(student, teacher)
+    assert list(begun) == sorted(set(begun))
+    assert len(begun) == student
+    assert 0 <= begun[0] <= begun[-1] < teacher
     for made in (uniform(student, teacher), last(student, teacher)):
         teachers = [t for _, t in made]
         assert [s for s, _ in made] == list(range(student))

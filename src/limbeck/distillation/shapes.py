@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.distillation.layer_maps import first_of_shares
+from limbeck.distillation.layer_maps import middles
 from limbeck.errors import UsageError
 from limbeck.nn.pruned import kept_heads, units, units_name
 
@@ -80,7 +80,7 @@ def student_config(config: Any, shape: Shape) -> Any:
         changed.embedding_size = shape.hidden_size  # without a map between them they are one
     kinds = getattr(config, "layer_types", None)
     if kinds:  # of encoders whose layers attend in turn to all tokens and to near ones
-        changed.layer_types = [kinds[layer] for layer in first_of_shares(shape.layers, config.num_hidden_layers)]
+        changed.layer_types = [kinds[layer] for layer in middles(shape.layers, config.num_hidden_layers)]
     changed.num_hidden_layers = shape.layers
     changed.hidden_size = shape.hidden_size
     changed.num_attention_heads = shape.heads

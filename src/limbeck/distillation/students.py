@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from limbeck.distillation.basis import Basis
-from limbeck.distillation.layer_maps import first_of_shares
+from limbeck.distillation.layer_maps import middles
 from limbeck.distillation.narrowing import narrow, why_not_narrowed
 from limbeck.distillation.shapes import Shape, shape_of, student_config
 from limbeck.errors import UsageError
@@ -77,8 +77,8 @@ def new_student(
 ) -> Student:
     """A student of `teacher` with its head and its tokenizer's vocabulary.
 
-    `layers` begins as one out of so many of the teacher's layers, the first one among them, with the teacher's
-    embeddings and head; `svd` as the same, narrowed to the `basis`, which is asked for then alone; `random` as
+    `layers` begins as the middle one of each even share of the teacher's layers, with the teacher's embeddings and
+    head; `svd` as the same, narrowed to the `basis`, which is asked for then alone; `random` as
     PyTorch's global random state has it. For errors see `check_start`.
     """
     check_start(start, teacher, shape)
@@ -88,7 +88,7 @@ def new_student(
     model = random_model(config, task, pooling=teacher.pooling, dropout=dropout)  # type: ignore[arg-type]
     if start == "random":
         return Student(model, shape, start)
-    layers = first_of_shares(shape.layers, teacher.config.num_hidden_layers)
+    layers = middles(shape.layers, teacher.config.num_hidden_layers)
     if start == "layers":
         copy_layers(teacher, model, layers)
         return Student(model, shape, start, layers)

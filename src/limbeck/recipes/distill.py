@@ -113,7 +113,7 @@ def distill(
     target_speedup
         Instead of STUDENT: remove heads and units until the teacher is so many times as fast; 2 is pruned-2x.
     start
-        What the student begins as: layers (one out of so many of the teacher's; for a student as wide, with as wide a
+        What the student begins as: layers (some of the teacher's, evenly spread; for a student as wide, with as wide a
         feed-forward), svd (the same narrowed), random, or a base (a hub id, a folder, or package:NAME/path), which is
         taken whole, without STUDENT; one of another vocabulary reads by its own and learns answers alone. By default
         layers or svd, whichever fits.

@@ -22,6 +22,7 @@ import torch
 
 import limbeck
 from conftest import BAD, GOOD, NEUTRAL, QUESTION, review
+from limbeck.bundle import Bundle
 from limbeck.cli import run
 from limbeck.engines import Engine
 from limbeck.measure import Speed
@@ -152,6 +153,21 @@ def pytorch_threads() -> Iterator[Callable[[], int]]:
     """On how many threads PyTorch computes where it is called; afterwards on one again."""
     yield torch.get_num_threads
     torch.set_num_threads(1)
+
+
+Distill = Callable[..., Bundle]
+
+
+@pytest.fixture
+def distill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Distill:
+    """`limbeck.distill` to a folder of the test's own, quickly, with an empty cache; the student alone is judged."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(teacher: Path, data: Path, out: str = "student", **arguments: Any) -> Bundle:
+        settings = {"epochs": 2, "learning_rate": 3e-3, "precision": "fp32", "batch": 16, "compare": False}
+        return limbeck.distill(teacher, str(data), out=tmp_path / out, **{**settings, **arguments})
+
+    return run
 
 
 Build = Callable[..., Path]

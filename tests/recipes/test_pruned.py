@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -19,23 +18,17 @@ from limbeck.nn.pruned import prunable_layers
 from limbeck.recipes.report import report
 from limbeck.report.worth import ALONE, BASELINE, STUDENT, TEACHER, standings_of
 
+if TYPE_CHECKING:
+    from bundles import Distill
+
 pytest_plugins = ("bundles",)
 pytestmark = pytest.mark.usefixtures("quick_speed", "one_thread")
 
-FAST: dict[str, Any] = {"epochs": 2, "learning_rate": 3e-3, "precision": "fp32", "batch": 16}
-Distill = Callable[..., Bundle]
-
 
 @pytest.fixture
-def distill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distill:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
-
-    def run(
-        teacher: Path, data: Path, student: str | None = "pruned-2x", out: str = "student", **arguments: Any
-    ) -> Bundle:
-        settings = {**FAST, "compare": False, **arguments}
-        return limbeck.distill(teacher, str(data), student=student, out=tmp_path / out, **settings)
+def distill(distill: Distill) -> Distill:
+    def run(teacher: Path, data: Path, student: str | None = "pruned-2x", out: str = "student", **said: Any) -> Bundle:
+        return distill(teacher, data, out, student=student, **said)
 
     return run
 
@@ -119,7 +112,7 @@ def test_every_task(
     name, settings = rows[task]
     data = request.getfixturevalue(name)
     teacher = limbeck.train(
-        str(data), out=tmp_path / "teacher", base=str(tiny_base), **{**FAST, "epochs": 1, **settings}
+        str(data), out=tmp_path / "teacher", base=str(tiny_base), epochs=1, precision="fp32", batch=16, **settings
     )
     columns = {name: value for name, value in settings.items() if name != "task"}
     bundle = distill(teacher.folder, data, "pruned-1.5x", epochs=1, objective="soft=1", **columns)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,22 +20,11 @@ from limbeck.tasks import Classify, make_task
 from limbeck.text import Tokenizer
 from limbeck.training.prepare import Prepared, prepare
 
+if TYPE_CHECKING:
+    from bundles import Distill
+
 pytest_plugins = ("bundles",)
 pytestmark = pytest.mark.usefixtures("quick_speed", "one_thread")
-
-FAST: dict[str, Any] = {"epochs": 2, "learning_rate": 3e-3, "precision": "fp32", "batch": 16}
-Distill = Callable[..., Bundle]
-
-
-@pytest.fixture
-def distill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distill:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("limbeck.training.processes.usable_cpus", lambda: 1)
-
-    def run(teacher: Path, data: Path, out: str = "student", **arguments: Any) -> Bundle:
-        return limbeck.distill(teacher, str(data), out=tmp_path / out, **{**FAST, **arguments})
-
-    return run
 
 
 @pytest.fixture
@@ -73,9 +61,9 @@ def test_the_student_of_a_student_is_set_beside_one_as_large(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = few_words if "trim_vocabulary" in first else reviews_csv
-    middle = distill(classify_bundle, data, "middle", compare=False, **first)
+    middle = distill(classify_bundle, data, "middle", **first)
     shape = "pruned-1.5x" if "pruned" in first["student"] else "L1"
-    bundle = distill(middle.folder, data, student=shape)
+    bundle = distill(middle.folder, data, student=shape, compare=True)
     said = capsys.readouterr().err
     wanted = (
         rf"cannot be made of the base \(the teacher has other sizes: {apart}\): it starts from the fine-tuned teacher"
@@ -89,7 +77,7 @@ def test_the_student_of_a_student_is_set_beside_one_as_large(
 def test_plain_text_is_not_learnt_from_a_base_of_other_sizes(
     classify_bundle: Path, reviews_csv: Path, distill: Distill, tmp_path: Path
 ) -> None:
-    middle = distill(classify_bundle, reviews_csv, "middle", compare=False, student="2x16")
+    middle = distill(classify_bundle, reviews_csv, "middle", student="2x16")
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(f"{GOOD[n % 4]} was the film {n}" for n in range(80)), "utf-8")
     with pytest.raises(
@@ -104,9 +92,10 @@ def test_marks_that_are_large_numbers(regress_csv: Path, tiny_base: Path, tmp_pa
     data = tmp_path / "large.csv"
     lines = [f"{text},{float(mark) * 1000:.0f}" for text, _, mark in rows[1:]]
     data.write_text("\n".join(["text,score", *lines]) + "\n", "utf-8")
-    teacher = limbeck.train(str(data), out=tmp_path / "teacher", base=str(tiny_base), **{**FAST, "epochs": 8})
-    middle = distill(teacher.folder, data, "middle", student="2x24", compare=False, epochs=8)
-    bundle = distill(middle.folder, data, student="L1", epochs=1, learning_rate=1e-9)
+    settings: dict[str, Any] = {"epochs": 8, "learning_rate": 3e-3, "precision": "fp32", "batch": 16}
+    teacher = limbeck.train(str(data), out=tmp_path / "teacher", base=str(tiny_base), **settings)
+    middle = distill(teacher.folder, data, "middle", student="2x24", epochs=8)
+    bundle = distill(middle.folder, data, student="L1", compare=True, epochs=1, learning_rate=1e-9)
     assert standing(bundle, ALONE).score == pytest.approx(standing(bundle, STUDENT).score, abs=1e-3)
     assert bundle.manifest.scores["test"]["mae"] < 3000
 
@@ -120,9 +109,9 @@ def test_a_comparison_that_was_not_wanted_after_all_costs_no_training(
     with monkeypatch.context() as patch:
         patch.setattr("limbeck.recipes.distilling.worth.fine_tune", stopped)
         with pytest.raises(KeyboardInterrupt):
-            distill(classify_bundle, reviews_csv, student="L1", checkpoint_seconds=0.0)
+            distill(classify_bundle, reviews_csv, student="L1", compare=True, checkpoint_seconds=0.0)
     monkeypatch.setattr("limbeck.training.step.Stepper.step", stopped)
-    bundle = distill(classify_bundle, reviews_csv, student="L1", compare=False)
+    bundle = distill(classify_bundle, reviews_csv, student="L1")
     assert [s.name for s in standings_of(bundle.manifest)] == [TEACHER, STUDENT]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.files import (
+    as_usual,
     folder_when_written,
     remove_unused,
     replace_when_written,
@@ -147,3 +148,18 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert [one.name for one in tmp_path.iterdir()] == ["new"]
+
+
+def test_folders_stay_open_to_those_who_may_read_their_files(tmp_path: Path) -> None:
+    (tmp_path / "made/1_Pooling").mkdir(parents=True)
+    (tmp_path / "made/1_Pooling/config.json").write_text("{}")
+    (tmp_path / "made/1_Pooling/config.json").chmod(0o600)
+    before = os.umask(0o027)
+    try:
+        as_usual(tmp_path / "made")
+    finally:
+        os.umask(before)
+    modes = [
+        (tmp_path / name).stat().st_mode & 0o777 for name in ("made", "made/1_Pooling", "made/1_Pooling/config.json")
+    ]
+    assert modes == [0o750, 0o750, 0o640]

@@ -61,10 +61,11 @@ def scratch_within(folder: Path) -> Iterator[Path]:
 
 
 def as_usual(path: Path) -> None:
-    """Give a file the mode that the user's umask asks for: some libraries write theirs for the owner alone."""
+    """Give a file, or all in a folder, the mode that the user's umask asks for: some libraries write for themselves."""
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(0o666 & ~umask)
+    for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        one.chmod((0o777 if one.is_dir() else 0o666) & ~umask)
 
 
 def user_cache() -> Path:

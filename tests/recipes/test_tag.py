@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -180,3 +180,19 @@ def test_int8_tags_are_legal(tagger: Path) -> None:
     logits = compute_logits(predictor._engine.run, tokens, pad_id=0, max_tokens=32)
     assert logits.shape[0] == 2
     assert (best_tags(logits)[1, 2:] == -1).all()
+
+
+def test_a_tagger_is_not_advised_what_is_refused(
+    tag_jsonl: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tag_jsonl.read_text("utf-8").splitlines()
+    rare = [row for row in rows if "B-BAD" in row][:6]
+    data = tmp_path / "uneven.jsonl"
+    data.write_text("\n".join([*(row for row in rows if "B-BAD" not in row), *rare]) + "\n", "utf-8")
+    settings: dict[str, Any] = {"base": str(tiny_base), "epochs": 1, "precision": "fp32"}
+    limbeck.train(str(data), out=tmp_path / "model", **settings)
+    said = capsys.readouterr().err
+    assert "uneven labels: 'GOOD' has" in said
+    assert "--balance-labels" not in said
+    with pytest.raises(UsageError, match="--balance-labels: has no meaning for the task tag"):
+        limbeck.train(str(data), out=tmp_path / "other", balance_labels=True, **settings)

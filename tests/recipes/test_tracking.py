@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from limbeck.bundle import read_bundle
+from limbeck.nn.precision import PrecisionChoice
+from limbeck.recipes.tracking import tracked
 from limbeck.training.optimizer import linear_schedule
+from limbeck.training.place import Evaluation, Progress
 
 if TYPE_CHECKING:
     from bundles import Command
@@ -52,3 +56,26 @@ def test_a_tracker_that_is_not_installed_is_named_first(
     assert done.code == 2
     assert "this needs wandb, which is not installed: pip install 'limbeck[wandb]'" in done.err
     assert not any(tmp_path.iterdir())
+
+
+def test_after_a_resume_a_tracker_hears_of_no_earlier_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, dict[str, float]]] = []
+
+    class Listening:
+        trackers = ()
+
+        def __init__(self, **_: Any) -> None: ...
+
+        def init_trackers(self, *_: Any, **__: Any) -> None: ...
+
+        def log(self, values: dict[str, float], step: int) -> None:
+            told.append((step, values))
+
+    monkeypatch.setattr("limbeck.recipes.tracking.Accelerator", Listening)
+    early, now = (Evaluation(step=step, epoch=1.0, loss=0.5, score=score) for step, score in ((5, 0.7), (20, 0.8)))
+    precision = PrecisionChoice("fp32")
+    progress = Progress(20, 40, 0.4, 1e-3, precision, 1.0, 32.0, (early,))
+    with tracked("tensorboard", tmp_path / "model", {}, "accuracy", lambda progress: None) as on_step:
+        on_step(progress)
+        on_step(replace(progress, evaluations=(early, now)))
+    assert [values.get("dev/accuracy") for _, values in told] == [None, 0.8]

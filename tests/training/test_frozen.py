@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +114,17 @@ def test_the_hash_is_of_what_is_frozen(tmp_path: Path) -> None:
     with torch.no_grad():
         next(model.encoder.encoder.layer[0].parameters()).add_(1)
     assert frozen_sha256(model) != before
+
+
+def test_what_is_kept_hangs_on_the_configuration_too(tiny_base: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text("utf-8"))
+
+    def sha256(task: Classify = TASK, **changes: str | int) -> str:
+        (base / "config.json").write_text(json.dumps({**config, **changes}), "utf-8")
+        model = new_model(str(base), task, dropout=0.2)
+        freeze(model, train_last=1)
+        return frozen_sha256(model)
+
+    assert sha256() == sha256(Classify(("a", "b", "c")))
+    assert len({sha256(), sha256(hidden_act="relu"), sha256(num_attention_heads=2)}) == 3

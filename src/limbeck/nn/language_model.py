@@ -114,7 +114,9 @@ def load_language_model(base: str, *, next_sentence: bool, dropout: float) -> St
             whole, info = kind.from_pretrained(base, config=config, dtype=torch.float32, output_loading_info=True)
             # Masked language modelling alone has no use for a pooler, but a classifier that starts from the result has.
             pooled = any("pooler." in name for name in info["unexpected_keys"])
-            pooler = AutoModel.from_pretrained(base, dtype=torch.float32).pooler.state_dict() if pooled else {}
+            plain = AutoModel.from_pretrained(base, dtype=torch.float32) if pooled else None
+            found = getattr(plain, "pooler", None)  # some families have one for classifiers alone
+            pooler = {} if found is None else found.state_dict()
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise BaseModelError(f"cannot load {base!r} for masked language modelling: {first_line}") from error

@@ -7,7 +7,7 @@ the layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,7 +124,7 @@ class TextModel(nn.Module):
 
 
 def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: float = 0.1) -> TextModel:
-    """The encoder of `base` (a folder or hub id) with a fresh head for `task`.
+    """The encoder of `base` (a folder or hub id) with a fresh head for `task`; its own where it has the very labels.
 
     Raises `BaseModelError` where the base cannot be loaded, or where heads were removed from it, `UsageError` for an
     unknown pooling.
@@ -138,7 +138,8 @@ def new_model(base: str, task: AnyTask, *, pooling: Head = "pooler", dropout: fl
     config = load_config(base, **names)
     check_whole(base, config)
     set_dropout(config, dropout)
-    return _with_head(base, config, pooling, task, dropout)
+    fresh = pooling in _WHOLE and not _keeps_head(base, config, task)
+    return _with_head(base, config, pooling, task, dropout, fresh_head=fresh)
 
 
 def random_model(config: Any, task: AnyTask, *, pooling: Head, dropout: float) -> TextModel:
@@ -159,12 +160,20 @@ def set_dropout(config: Any, dropout: float) -> None:
             setattr(config, name, 0.0)
 
 
-def _with_head(base: str, config: Any, pooling: Head, task: AnyTask, dropout: float) -> TextModel:
+def _with_head(
+    base: str, config: Any, pooling: Head, task: AnyTask, dropout: float, *, fresh_head: bool = False
+) -> TextModel:
     if pooling not in HEADS:
         raise UsageError(f"unknown pooling {pooling!r}: expected one of {', '.join(HEADS)}")
 
     def load(kind: Any) -> Any:
-        return kind.from_pretrained(base, config=config, dtype=torch.float32)
+        if not fresh_head:
+            return kind.from_pretrained(base, config=config, dtype=torch.float32)
+        model, found = kind.from_pretrained(
+            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+        _renew_head(model, kind, missing=found["missing_keys"], mismatched=found["mismatched_keys"])
+        return model
 
     try:
         with quiet_loading():
@@ -172,6 +181,26 @@ def _with_head(base: str, config: Any, pooling: Head, task: AnyTask, dropout: fl
     except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"cannot load an encoder from {base!r}: {error}") from error
     return TextModel(inner, pooling)
+
+
+def _keeps_head(base: str, config: Any, task: AnyTask) -> bool:
+    """Whether a head that the base may have says what the task asks: spans, or these very classes in their order."""
+    return task.name == "answer" or (task.name != "regress" and load_config(base).id2label == config.id2label)
+
+
+def _renew_head(model: Any, kind: Any, *, missing: Collection[str], mismatched: Collection[tuple[Any, ...]]) -> None:
+    """Give a model of a class of transformers a fresh head, unless all of it was missing and is fresh already.
+
+    Raises `ValueError` where weights of the encoder are `mismatched`: of other sizes than its configuration states.
+    """
+    head = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+    if wrong := [name for name, *_ in mismatched if name.partition(".")[0] not in head]:
+        raise ValueError(f"its weights are of other sizes than config.json states: {', '.join(wrong[:3])}")
+    if {name for name, _ in model.named_parameters() if name.partition(".")[0] in head} <= set(missing):
+        return
+    fresh = kind.from_config(model.config, dtype=torch.float32)
+    for name in head:
+        setattr(model, name, getattr(fresh, name))
 
 
 def _inner(make: Callable[[Any], Any], pooling: Head, task: AnyTask, dropout: float) -> nn.Module:

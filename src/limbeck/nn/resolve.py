@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
 from limbeck.bases import hub_id
 from limbeck.errors import BaseModelError
+from limbeck.files import sha256_of
 from limbeck.nn.tf_checkpoint import cached_conversion, is_checkpoint
 
 PACKAGE_PREFIX = "package:"
+_CONTENT = (".json", ".safetensors", ".bin", ".txt", ".model")
+_RECORDS = ("limbeck.json", "pretraining.json")  # how it was made, and what it was compiled to
 
 
 def resolve_base(name: str, *, note: Callable[[str], None] = lambda _: None) -> str:
@@ -38,6 +42,18 @@ def resolve_base(name: str, *, note: Callable[[str], None] = lambda _: None) -> 
             f"{'has no config.json' if folder.is_dir() else 'is no folder'}"
         )
     return str(folder)
+
+
+def base_sha256(name: str) -> str | None:
+    """One hash of a base's configuration, weights and tokenizer in its folder; None for one that its name stands for.
+
+    Raises `BaseModelError` for a package that is not there.
+    """
+    folder = _in_package(name) if name.startswith(PACKAGE_PREFIX) else Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        return None
+    files = [path for path in folder.iterdir() if path.suffix in _CONTENT and path.name not in _RECORDS]
+    return hashlib.sha256(repr([(path.name, sha256_of(path)) for path in sorted(files)]).encode()).hexdigest()
 
 
 def _in_package(name: str) -> Path:

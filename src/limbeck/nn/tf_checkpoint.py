@@ -107,8 +107,7 @@ def convert_checkpoint(checkpoint: Path, out: Path) -> Conversion:
         )
         tokenizer.save_pretrained(folder)
         shutil.copyfile(source.vocab, folder / "vocab.txt")
-        for path in folder.iterdir():
-            as_usual(path)
+        as_usual(folder)
     return Conversion(
         checkpoint=str(source.prefix),
         folder=str(out),

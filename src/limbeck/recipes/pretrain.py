@@ -22,7 +22,7 @@ from limbeck.nn.language_model import (
 )
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
-from limbeck.nn.resolve import resolve_base
+from limbeck.nn.resolve import base_sha256, resolve_base
 from limbeck.recipes.arguments import check_numbers, fingerprint, installed_versions
 from limbeck.recipes.pretraining.card import pretraining_card
 from limbeck.recipes.pretraining.notes import head_lines, outcome_lines, text_lines
@@ -145,7 +145,8 @@ def pretrain(
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
         corpus = processes.on_first(lambda: load_corpus(data, text, skipped=skipped))
         notes(corpus.notes)
-    mark = fingerprint({**arguments, "data": None}, corpus.sha256)  # the text counts, not where it lies
+    # The text counts, not where it lies, and what the base is.
+    mark = fingerprint({**arguments, "data": None, "base_sha256": base and base_sha256(base)}, corpus.sha256)
     if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
         return done
 
@@ -211,8 +212,7 @@ def _write(out: Path, work: Path, started: Started, record: Record) -> Pretraine
     folder = work / "model"
     save_language_model(started, folder)
     write_record(folder, record, pretraining_card(record, name=out.name))
-    for path in folder.iterdir():
-        as_usual(path)
+    as_usual(folder)
     move_into_place(folder, out, work)
     return PretrainedEncoder(out, record)
 

@@ -39,13 +39,10 @@ def tracked(
     named = {"wandb": {"name": out.name}, "trackio": {"name": out.name}, "mlflow": {"run_name": out.name}}
     project = out.name if tracker == "tensorboard" else PROJECT
     accelerator.init_trackers(project, config=arguments, init_kwargs=named)
-    evaluated = 0
 
     def also(now: Progress) -> None:
-        nonlocal evaluated
         on_step(now)
-        values = {f"dev/{metric}": e.score for e in now.evaluations[evaluated:]}
-        evaluated = len(now.evaluations)
+        values = {f"dev/{metric}": e.score for e in now.evaluations if e.step == now.step}
         if values or now.step % EVERY_STEPS == 0:
             values |= {"train/loss": now.loss, "train/learning_rate": now.learning_rate}
             accelerator.log(values, step=now.step)

@@ -11,6 +11,7 @@ from limbeck.bundle import Bundle, Model, Pooling
 from limbeck.console import notes, stage
 from limbeck.data import Columns, Splits, load_splits
 from limbeck.nn.precision import Precision
+from limbeck.nn.resolve import base_sha256
 from limbeck.recipes.arguments import check_numbers, fingerprint
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
@@ -229,7 +230,8 @@ def train(
         skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
         splits = processes.on_first(lambda: load_splits(data, columns, task=task, skipped=skipped))
         notes(splits.notes)
-    mark = fingerprint({**arguments, "data": None}, splits.sha256)  # the rows count, not where they lie
+    # The rows count, not where they lie, and what the base is.
+    mark = fingerprint({**arguments, "data": None, "base_sha256": base_sha256(base)}, splits.sha256)
     if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="train"))) is not None:
         return done
 

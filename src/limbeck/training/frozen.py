@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limbeck.nn.model import TextModel
 from limbeck.training.kept import Kept
 from limbeck.training.optimizer import after_layers, encoder_layers
+
+# What a configuration says of the head, or of where it is from.
+_OF_THE_HEAD = ("id2label", "label2id", "problem_type", "architectures", "_name_or_path", "dtype")
 
 
 def frozen_layers(model: TextModel) -> list[nn.Module]:
@@ -31,8 +36,9 @@ def frozen_layers(model: TextModel) -> list[nn.Module]:
 
 
 def frozen_sha256(model: TextModel) -> str:
-    """The SHA-256 of all weights of the encoder that do not learn."""
-    digest = hashlib.sha256()
+    """The SHA-256 of what the frozen layers compute: the encoder's configuration and all weights that do not learn."""
+    described = {k: v for k, v in model.config.to_dict().items() if k not in _OF_THE_HEAD and "dropout" not in k}
+    digest = hashlib.sha256(json.dumps([transformers.__version__, described], sort_keys=True, default=str).encode())
     for name, parameter in model.encoder.named_parameters():
         if not parameter.requires_grad:
             digest.update(name.encode())

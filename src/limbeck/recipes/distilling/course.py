@@ -13,6 +13,7 @@ from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
 from limbeck.nn.model import TextModel
 from limbeck.nn.precision import Precision
+from limbeck.nn.resolve import base_sha256
 from limbeck.recipes.arguments import fingerprint
 from limbeck.recipes.distilling.taught import columns_of, read_rows
 from limbeck.recipes.distilling.teachers import Teacher
@@ -42,11 +43,12 @@ class Rows:
         return (*self.splits.notes, *self.unlabelled.notes, *(self.plain.notes if self.plain else ()))
 
     def mark(self, arguments: dict[str, Any], teachers: Sequence[Teacher]) -> str:
-        """The fingerprint of a distillation: of rows and teachers their content counts, not where they lie."""
+        """The fingerprint of a distillation: of rows, teachers and a base their content counts, not where they lie."""
         content = {
             "unlabelled": self.unlabelled.sha256,
             "teacher": [teacher.sha256() for teacher in teachers],
             "general": self.plain and self.plain.sha256,
+            "start_sha256": arguments["start"] and base_sha256(arguments["start"]),
         }
         return fingerprint({**arguments, "data": None, "with_teacher": None, **content}, self.splits.sha256)
 

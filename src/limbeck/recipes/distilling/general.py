@@ -23,7 +23,7 @@ from limbeck.errors import UsageError
 from limbeck.files import as_usual
 from limbeck.nn.model import TextModel, new_model, save_model
 from limbeck.nn.precision import Precision
-from limbeck.nn.resolve import resolve_base
+from limbeck.nn.resolve import base_sha256, resolve_base
 from limbeck.recipes.arguments import fingerprint, installed_versions
 from limbeck.recipes.distilling.student import unlike_base
 from limbeck.recipes.pretraining.notes import text_lines
@@ -111,7 +111,7 @@ def general_student(
         **planned,
     }
     processes = join()
-    mark = fingerprint(arguments, corpus.sha256)
+    mark = fingerprint({**arguments, "base_sha256": base_sha256(base)}, corpus.sha256)
     if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
         return str(done.folder)
 
@@ -226,6 +226,5 @@ def _write(out: Path, work: Path, model: TextModel, record: Record, base: str) -
         "`limbeck distill`.\n"
     )
     write_record(folder, record, card)
-    for path in folder.iterdir():
-        as_usual(path)
+    as_usual(folder)
     move_into_place(folder, out, work)

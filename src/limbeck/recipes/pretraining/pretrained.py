@@ -56,7 +56,7 @@ def already_pretrained(out: Path, arguments: dict[str, Any], mark: str, overwrit
         return PretrainedEncoder(out, record)
     if overwrite:
         return None
-    raise made_otherwise(out, before, arguments, "text")
+    raise made_otherwise(out, before, arguments, "text, another base")
 
 
 def write_record(folder: Path, record: Record, card: str) -> None:

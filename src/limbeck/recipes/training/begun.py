@@ -9,6 +9,7 @@ from typing import Any
 from limbeck.bundle import Head
 from limbeck.console import notes, say, stage
 from limbeck.data import Splits
+from limbeck.errors import UsageError
 from limbeck.nn.model import TextModel, checkpoint_gradients, new_model
 from limbeck.nn.resolve import resolve_base
 from limbeck.recipes.training.choices import head_of, start_at_frequencies
@@ -41,7 +42,8 @@ def begin(task: AnyTask, splits: Splits, work: Path, arguments: dict[str, Any]) 
         folder = resolve_base(arguments["base"], note=lambda line: say(f"  {line}"))
         head = head_of(task, arguments["pooling"], folder, arguments)
         model = new_model(folder, task, pooling=head, dropout=arguments["dropout"])
-    freeze(model, embeddings=arguments["freeze_embeddings"], train_last=train_last)
+    if not freeze(model, embeddings=arguments["freeze_embeddings"], train_last=train_last):
+        raise UsageError(f"--train-last {train_last}: leaves nothing to learn, as this task has no head: expected 1")
     if arguments["gradient_checkpointing"]:
         checkpoint_gradients(model)
     pad_id, limit = processes.on_first(lambda: save_tokenizer(folder, model, max_tokens, work / "bundle"))

@@ -25,7 +25,7 @@ _MEANINGLESS = {
     "answer": ("pooling", "balance_labels"),
     "regress": ("label_smoothing", "balance_labels"),
     "tag": ("pooling", "balance_labels"),
-    "embed": ("label_smoothing", "balance_labels", "r_drop"),
+    "embed": ("label_smoothing", "balance_labels", "r_drop", "unfreeze_gradually"),
 }
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from limbeck.console import progress_bar, say
-from limbeck.tasks import Answer, AnyTask, make_task
+from limbeck.tasks import Answer, AnyTask, Tag, make_task
 from limbeck.training.fine_tune import FineTuned
 from limbeck.training.place import Progress
 from limbeck.training.plan import Plan, steps_per_epoch
@@ -25,10 +25,8 @@ def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
         shown = ", ".join(f"{label} {n:,}" for label, n in list(counts.items())[:8])
         yield f"{len(counts)} labels: {shown}{', …' if len(counts) > 8 else ''}"
         if counts[commonest] > IMBALANCE * max(1, counts[rarest]):
-            yield (
-                f"uneven labels: {commonest!r} has {counts[commonest]:,} rows, {rarest!r} {counts[rarest]:,}; "
-                "--balance-labels would weigh them alike"
-            )
+            advice = "" if isinstance(task, Tag) else "; --balance-labels would weigh them alike"
+            yield f"uneven labels: {commonest!r} has {counts[commonest]:,} rows, {rarest!r} {counts[rarest]:,}{advice}"
     if isinstance(task, Answer):
         golds = prepared.train.labelled_targets.tolist()
         yield f"{sum(not gold.texts for gold in golds):,} of {len(golds):,} questions have no answer"

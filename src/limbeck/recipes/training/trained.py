@@ -65,7 +65,7 @@ def already_trained(
         raise UsageError(
             f"{out} exists and was made by limbeck {maker}: choose another --out, or replace it with --overwrite"
         )
-    raise made_otherwise(out, before, arguments, "rows" if by == "train" else "rows, another teacher")
+    raise made_otherwise(out, before, arguments, "rows, another base" if by == "train" else "rows, another teacher")
 
 
 def made_with(manifest: Manifest) -> dict[str, Any]:
@@ -155,8 +155,7 @@ def write_trained(out: Path, work: Path, model: TextModel, manifest: Manifest) -
             max_tokens=manifest.model.max_tokens,
             normalized=manifest.task.normalized,
         )
-    for path in folder.iterdir():
-        as_usual(path)
+    as_usual(folder)
     written = write_manifest(folder, manifest)
     move_into_place(folder, out, work)
     return Bundle(out, written)

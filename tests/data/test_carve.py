@@ -65,6 +65,15 @@ def test_a_label_with_a_single_text_is_left() -> None:
     assert not held & {0, 1, 2}
 
 
+def test_a_text_that_occurs_again_and_again_does_not_judge() -> None:
+    numbers = [*range(400), *(1000 + n % 4 for n in range(600))]
+    held = carve(keys(numbers), ["all"] * 1000, 100)
+    assert len(held) == 100
+    assert all(numbers[i] < 1000 for i in held)
+    few = carve(keys([n // 10 for n in range(40)]), ["all"] * 40, 4)  # all are of ten rows
+    assert len(few) == 10
+
+
 def test_quotas_add_up() -> None:
     assert quotas({"a": 5, "b": 5, "c": 5}, 4) == {"a": 2, "b": 1, "c": 1}
     assert quotas({}, 4) == {}

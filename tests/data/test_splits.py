@@ -171,3 +171,12 @@ def test_every_row_is_in_one_split_and_no_text_in_two(drawn: list[tuple[int, str
     texts = [{" ".join(text.casefold().split()) for text in part.texts} for part in parts]
     assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
     assert again == splits
+
+
+def test_pairs_that_share_a_text_with_the_training_rows_are_counted(write: Write) -> None:
+    rows = "".join(f"premise {n // 3},hypothesis {n},{'ab'[n % 2]}\n" for n in range(300))
+    notes = load_splits(write("nli.csv", f"text,text_pair,label\n{rows}")).notes
+    assert any(note.endswith(" of 30 test rows have one of their texts in train too.") for note in notes)
+    apart = "".join(f"premise {n},hypothesis {n},{'ab'[n % 2]}\n" for n in range(300))
+    notes = load_splits(write("apart.csv", f"text,text_pair,label\n{apart}")).notes
+    assert not any("one of their texts" in note for note in notes)

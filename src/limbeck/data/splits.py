@@ -71,6 +71,7 @@ def load_splits(
     _check(whole.parts, task)
     notes += [*whole.notes, *_repeats(whole.parts, whole.keys, contradict=task != "embed")]
     train, dev, test = (whole.parts[name] for name in SPLITS)
+    notes += _halves(whole.parts) if train.pairs is not None and task != "answer" else []
     return Splits(train, dev, test, task, labels, tuple(notes), *_hashes(whole.parts))
 
 
@@ -207,6 +208,19 @@ def _repeats(parts: Parts, keys: Mapping[str, Sequence[bytes]], *, contradict: b
     against = sum(len(own) > 1 for own in labels.values())
     if against and contradict:
         notes.append(f"{_count(against, 'text')} with contradictory labels: the same text, another label.")
+    return notes
+
+
+def _halves(parts: Parts) -> list[str]:
+    """Notes on held-out pairs of which one text is in the training rows too."""
+    train = parts["train"]
+    known = {text_key(text, None) for text in (*train.texts, *(train.pairs or ()))}
+    notes = []
+    for name in MAX_HELD_OUT:
+        pairs = zip(parts[name].texts, parts[name].pairs or (), strict=True)
+        count = sum(any(text_key(text, None) in known for text in pair) for pair in pairs)
+        if count:
+            notes.append(f"{count:,} of {len(parts[name]):,} {name} rows have one of their texts in train too.")
     return notes
 
 

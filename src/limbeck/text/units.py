@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # A run of letters and digits, or one other sign; of scripts without spaces between words, one character.
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
+_GOES_ON = re.compile(rf"[^\W{UNSPACED}]")
+_JOINERS = "\u200c\u200d"
 
 Spans = NDArray[np.int32]
 """Where each unit begins and ends in its text, `[units, 2]`, in characters, the end exclusive."""
@@ -31,8 +34,27 @@ class Units:
 
 
 def words(text: str) -> Spans:
-    """Where the words of a text stand, whatever tokenizer reads it: `U.S.` is four."""
-    return np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int32).reshape(-1, 2)
+    """Where the words of a text stand, whatever tokenizer reads it: `U.S.` is four.
+
+    Accents and vowel signs that are characters of their own belong to their word.
+    """
+    found = [match.span() for match in _WORD.finditer(text)]
+    return np.array(found if text.isascii() else _with_marks(text, found), dtype=np.int32).reshape(-1, 2)
+
+
+def _with_marks(text: str, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Words with the marks that `re` takes for signs, and with what goes on behind a mark."""
+    whole: list[tuple[int, int]] = []
+    after_mark = False
+    for start, end in found:
+        mark = unicodedata.category(text[start])[0] == "M" or text[start] in _JOINERS
+        goes_on = mark or (after_mark and _GOES_ON.match(text, start) is not None)
+        if goes_on and whole and whole[-1][1] == start:
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+        after_mark = mark
+    return whole
 
 
 def units_of(text: str, offsets: Spans) -> tuple[Spans, NDArray[np.int32]]:

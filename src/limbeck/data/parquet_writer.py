@@ -30,10 +30,10 @@ def open_parquet_writer(path: Path) -> Iterator[Write]:
                 fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
                 writers.append(pq.ParquetWriter(path, pa.schema(fields), compression="zstd"))
             writers[0].write_table(pa.Table.from_pylist(whole, schema=writers[0].schema))
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OverflowError) as error:
             raise DataError(
-                f"a column of the input holds values of several kinds, which Parquet cannot ({error}): "
-                "write a .jsonl file"
+                f"a column of the input holds values of several kinds, or too large ones, which Parquet cannot "
+                f"({error}): write a .jsonl file"
             ) from error
 
     try:

@@ -98,7 +98,7 @@ def _json(row: Mapping[str, Any]) -> str:
 
 def _flat(value: object) -> object:
     """Lists and mappings as JSON, which the CSV reader takes back as several labels."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 def _table(rows: Rows) -> None:

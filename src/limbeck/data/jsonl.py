@@ -57,19 +57,20 @@ def _open_list(path: Path) -> Table:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not valid JSON: {error}") from error
+    doubtful = "\\u" in text or character_problem(text) is not None
     if is_squad(rows):
-        return _squad(path, rows)
+        return _squad(path, rows, doubtful)
     if not isinstance(rows, list):
         raise DataError(
             f"{path.name} holds one {_kind(rows)}, expected a list of objects, as [{{…}}, {{…}}], or one object a line"
         )
-    doubtful = "\\u" in text or character_problem(text) is not None
     made = [_check(index, row, doubtful) for index, row in enumerate(rows, start=1)]
     return _table(path, "row", made, lambda: iter(made))
 
 
-def _squad(path: Path, document: dict[str, object]) -> Table:
-    records = list(squad_records(document))
+def _squad(path: Path, document: dict[str, object], doubtful: bool) -> Table:
+    found = squad_records(document)
+    records = [record if record.problem else _check(record.row, record.fields, doubtful) for record in found]
     if not records:
         raise DataError(f"{path.name} looks like a SQuAD file and holds no question")
     return Table(path.name, "question", SQUAD_COLUMNS, lambda: iter(records))

@@ -33,3 +33,18 @@ def test_json_is_a_list_or_lines(write: Write) -> None:
     ]
     lines = open_json(write("b.json", jsonl([{"text": "a"}, {"text": "b"}])))
     assert [lines.place(record) for record in lines.records()] == ["b.json, line 1", "b.json, line 2"]
+
+
+def test_a_list_tells_broken_characters_in_any_column(write: Write) -> None:
+    rows = [b'{"text": "a", "more": "\\ud83d"}', b'{"text": "b", "more": ["\xff"]}', b'{"text": "\\u00e9"}']
+    problems = [record.problem for record in open_json(write("a.json", b"[" + b",\n".join(rows) + b"]")).records()]
+    assert "half a surrogate pair" in str(problems[0])
+    assert "not valid UTF-8: byte 0xff" in str(problems[1])
+    assert problems[2] is None
+
+
+def test_a_squad_file_tells_broken_characters_in_any_column(write: Write) -> None:
+    article = {"title": "\ud83d", "paragraphs": [{"context": "c", "qas": [{"id": "1", "question": "q"}, 2]}]}
+    problems = [record.problem for record in open_json(write("a.json", jsonl([{"data": [article]}]))).records()]
+    assert "half a surrogate pair" in str(problems[0])
+    assert "expected an object with a question" in str(problems[1])

@@ -60,6 +60,7 @@ def test_labels_as_the_task_wants_them(raw: object, task: str, label: object) ->
     [
         *((None, "classify"), (("a",), "classify")),
         *((None, "regress"), ("x", "regress"), ("1e999", "regress"), (True, "regress"), (float("inf"), "regress")),
+        pytest.param(10**400, "regress", id="huge"),
         *(("a", "multilabel"), (3, "multilabel")),
     ],
 )

@@ -55,6 +55,8 @@ def test_lists_of_spans(values: list[Any], wanted: tuple[object, ...]) -> None:
     ("values", "message"),
     [
         ([{"start": 0, "end": 99, "label": "X"}], r"is no span of the text's 32 characters"),
+        ([{"start": 0, "end": 10**400, "label": "X"}], "is no span"),
+        ([{"start": 0, "end": float("inf"), "label": "X"}], "neither"),
         ([{"start": 4, "end": 4, "label": "X"}], "is no span"),
         ([{"start": 4, "end": 5, "label": "X"}], "is no span"),  # white space
         ([{"start": 0.5, "end": 2, "label": "X"}], r"neither \{start, end, label\} nor"),

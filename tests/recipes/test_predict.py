@@ -374,6 +374,11 @@ def test_a_broken_character_in_an_argument(classify_bundle: Path, command: Comma
     assert "text 3 is empty" in ran.err
 
 
+def test_a_text_may_end_as_the_names_of_files_do_and_be_longer(classify_bundle: Path, tmp_path: Path) -> None:
+    done = limbeck.predict(classify_bundle, LONG + "as in.csv", output=tmp_path / "out.jsonl", threads=1)
+    assert done.rows == 1
+
+
 def test_the_next_rows_are_tokenised_while_these_are_computed(
     classify_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

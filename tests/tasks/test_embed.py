@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from limbeck.errors import DataError
@@ -52,11 +53,27 @@ def test_ranks_are_the_same_whatever_is_held_at_once(monkeypatch: pytest.MonkeyP
     assert Embed("pairs").evidence(logits, np.zeros(23)).tolist() == whole.tolist()
 
 
+@pytest.mark.parametrize("second", [np.zeros((20, 8)), np.ones((20, 8))])
+def test_vectors_that_are_all_alike_score_as_chance_does(second: NDArray[np.float64]) -> None:
+    first = RANDOM.normal(size=(20, 8))
+    ranks = Embed("pairs").evidence(np.concatenate([first, second], axis=1).astype(np.float32), np.zeros(20))
+    assert ranks.tolist() == [[10.5]] * 20
+
+
+def test_texts_equally_near_count_half() -> None:
+    first = np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)
+    second = np.array([[1, 1], [1, -1], [-1, 0]], dtype=np.float32)
+    ranks = Embed("pairs").evidence(np.concatenate([first, second], axis=1), np.zeros(3))
+    assert ranks.tolist() == [[1.5], [3], [1]]
+
+
 def test_a_text_that_belongs_to_several_does_not_count_against_itself() -> None:
-    first = RANDOM.normal(size=(4, 8)).astype(np.float32)
-    second = np.tile(first[:1], (4, 1))
-    ranks = Embed("pairs").evidence(np.concatenate([first, second], axis=1), np.zeros(4))
-    assert ranks.tolist() == [[1]] * 4
+    first = RANDOM.normal(size=(6, 8)).astype(np.float32)
+    second = RANDOM.normal(size=(6, 8)).astype(np.float32)
+    first[:2] = second[:2] = second[5]
+    second[1] += 1e-7  # read in other company
+    ranks = Embed("pairs").evidence(np.concatenate([first, second], axis=1), np.zeros(6))
+    assert ranks[:2].tolist() == [[1], [1]]
 
 
 def test_triplets_are_judged_by_their_order() -> None:

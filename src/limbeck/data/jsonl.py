@@ -57,18 +57,20 @@ def _open_list(path: Path) -> Table:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not valid JSON: {error}") from error
+    doubtful = "\\u" in text or character_problem(text) is not None
     if is_squad(rows):
-        return _squad(path, rows)
+        return _squad(path, rows, doubtful)
     if not isinstance(rows, list):
         raise DataError(
             f"{path.name} holds one {_kind(rows)}, expected a list of objects, as [{{…}}, {{…}}], or one object a line"
         )
-    made = [_check(index, row) for index, row in enumerate(rows, start=1)]
+    made = [_check(index, row, doubtful) for index, row in enumerate(rows, start=1)]
     return _table(path, "row", made, lambda: iter(made))
 
 
-def _squad(path: Path, document: dict[str, object]) -> Table:
-    records = list(squad_records(document))
+def _squad(path: Path, document: dict[str, object], doubtful: bool) -> Table:
+    found = squad_records(document)
+    records = [record if record.problem else _check(record.row, record.fields, doubtful) for record in found]
     if not records:
         raise DataError(f"{path.name} looks like a SQuAD file and holds no question")
     return Table(path.name, "question", SQUAD_COLUMNS, lambda: iter(records))
@@ -88,11 +90,7 @@ def _record(number: int, line: str) -> Record:
     if problem := character_problem(line):
         return Record(number, {"line": line.rstrip("\r\n")}, problem)
     try:
-        value = json.loads(line)
-        # An escape can spell what no UTF-8 file can hold: half a surrogate pair.
-        if "\\u" in line and (problem := character_problem(json.dumps(value, ensure_ascii=False))):
-            return Record(number, {"line": line.rstrip("\r\n")}, problem)
-        return _check(number, value)
+        return _check(number, json.loads(line), "\\u" in line)
     except ValueError as error:
         where = f" (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
@@ -101,10 +99,11 @@ def _record(number: int, line: str) -> Record:
         return Record(number, {"line": line.rstrip("\r\n")}, "not valid JSON: nested too deeply")
 
 
-def _check(number: int, value: object) -> Record:
-    if isinstance(value, dict):
-        return Record(number, value)
-    return Record(number, {"line": value}, f"expected an object, as {{…}}, got a {_kind(value)}")
+def _check(number: int, value: object, doubtful: bool) -> Record:
+    """A value as a record; `doubtful` where an escape may spell what no UTF-8 file can hold: half a surrogate pair."""
+    if not isinstance(value, dict):
+        return Record(number, {"line": value}, f"expected an object, as {{…}}, got a {_kind(value)}")
+    return Record(number, value, character_problem(json.dumps(value, ensure_ascii=False)) if doubtful else None)
 
 
 def _kind(value: object) -> str:

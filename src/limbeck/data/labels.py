@@ -100,7 +100,7 @@ def convert(raw: object, task: str) -> Label:
     number = _number(raw)
     if number is None or not math.isfinite(number):
         hint = NO_SCORES if task == "embed" else ""
-        raise RowProblem(f"the label {raw!r} is not a finite number, which the task {task} expects{hint}")
+        raise RowProblem(f"the label {raw!r:.80} is not a finite number, which the task {task} expects{hint}")
     return number
 
 
@@ -144,7 +144,10 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an integer that no float can hold; as a text it is infinite too
+            return math.inf
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else None
 
 

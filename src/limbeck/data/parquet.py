@@ -52,28 +52,32 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[tuple[object, ...], str | None]]:
+    columns = [_values(column) for column in batch.columns]
+    problems = {row: problem for _, found in columns for row, problem in found.items()}
+    for row, values in enumerate(zip(*(values for values, _ in columns), strict=True)):
+        yield values, problems.get(row)
+
+
+def _values(column: pa.Array) -> tuple[list[object], dict[int, str]]:
+    """The values of a column, and what is wrong with some of them, by row."""
     try:
-        columns = [column.to_pylist() for column in batch.columns]
-    except UnicodeDecodeError:
-        yield from _rows_with_broken_text(batch)
-        return
-    for values in zip(*columns, strict=True):
-        yield values, None
+        return column.to_pylist(), {}
+    except (ValueError, OverflowError):
+        if pa.types.is_temporal(column.type):  # Python knows no year beyond 9999, and no nanoseconds
+            return column.cast(pa.string()).to_pylist(), {}
+    read = [_value(scalar) for scalar in column]
+    return [value for value, _ in read], {row: problem for row, (_, problem) in enumerate(read) if problem}
 
 
-def _rows_with_broken_text(batch: pa.RecordBatch) -> Iterator[tuple[tuple[object, ...], str | None]]:
-    """Arrow does not check that strings are UTF-8; here each value is decoded by itself, to find the bad ones."""
-    for index in range(batch.num_rows):
-        values = [_value(column[index]) for column in batch.columns]
-        problems = (character_problem(value) for value in values if isinstance(value, str))
-        yield tuple(values), next((problem for problem in problems if problem), None)
-
-
-def _value(scalar: pa.Scalar) -> object:
+def _value(scalar: pa.Scalar) -> tuple[object, str | None]:
+    """One value, and what is wrong with it: Arrow does not check that strings are UTF-8, nor that Python has a time."""
+    if isinstance(scalar, pa.DictionaryScalar):
+        scalar = scalar.value
     if isinstance(scalar, pa.StringScalar | pa.LargeStringScalar):
         buffer = scalar.as_buffer()
-        return None if buffer is None else buffer.to_pybytes().decode("utf-8", "surrogateescape")
+        text = "" if buffer is None else buffer.to_pybytes().decode("utf-8", "surrogateescape")
+        return None if buffer is None else text, character_problem(text)
     try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        return str(scalar.type)
+        return scalar.as_py(), None
+    except (ValueError, OverflowError) as error:
+        return None, f"a value that cannot be read: {error}"

@@ -61,6 +61,16 @@ def open_writer(output: Path | None, form: OutputFormat) -> Iterator[Write]:
                 yield _text_writer(file, form)
 
 
+class _EndedByLineFeeds:
+    """Takes rows that end in "\\r\\n": only so does the csv module before Python 3.13 quote a bare "\\r"."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> None:
+        self._file.write(row.removesuffix("\r\n") + "\n")
+
+
 def _text_writer(file: TextIO, form: OutputFormat) -> Write:
     writers: list[csv.DictWriter[str]] = []
 
@@ -70,7 +80,7 @@ def _text_writer(file: TextIO, form: OutputFormat) -> Write:
 
     def comma_separated(rows: Rows) -> None:
         if not writers and rows:
-            writers.append(csv.DictWriter(file, columns_of(rows), lineterminator="\n"))
+            writers.append(csv.DictWriter(_EndedByLineFeeds(file), columns_of(rows)))
             writers[0].writeheader()
         for row in rows:
             check_columns(row, writers[0].fieldnames, "CSV")
@@ -88,7 +98,7 @@ def _json(row: Mapping[str, Any]) -> str:
 
 def _flat(value: object) -> object:
     """Lists and mappings as JSON, which the CSV reader takes back as several labels."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 def _table(rows: Rows) -> None:

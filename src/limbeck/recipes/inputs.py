@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
@@ -48,7 +49,7 @@ def input_place(predictor: Predictor, path: Path, columns: Columns) -> str:
 
 def refuse_file_names(texts: tuple[str, ...]) -> None:
     """Raise `UsageError` for a text that names a file of data: nobody asks what a file's name says."""
-    named = [text for text in texts if Path(text).suffix in FORMATS and Path(text).is_file()]
+    named = [text for text in texts if Path(text).suffix in FORMATS and os.path.isfile(text)]
     if named:
         raise UsageError(f"{named[0]} is a file: name it with --input {named[0]}, or its texts on standard input")
 

@@ -15,7 +15,8 @@ from limbeck.tasks.metrics import pearson, spearman
 from limbeck.tasks.results import Embedding, Reading, Result
 
 LearntFrom = Literal["scored", "pairs", "triplets"]
-SAME = 1e-6  # two vectors of one text, read in other company, may differ by rounding
+SAME = 1e-6  # cosines to two vectors of one text, read in other company, may differ by rounding
+_EQUAL = 1e-10  # and so far below 1 may the cosine of the two be
 RECALLED_AT = (1, 5, 10)
 _CHUNK = 10_000_000  # cosines held at once
 
@@ -89,7 +90,7 @@ class Embed(msgspec.Struct, frozen=True, tag="embed", tag_field="name"):
         """What each row says: of scored pairs the cosine and the score, `[rows, 2]`.
 
         Of triplets the cosines to the second and to the third text, `[rows, 2]`. Of pairs the rank of a row's own
-        second text among the second texts of all rows, from 1, `[rows, 1]`: texts equally near do not count against it.
+        second text among the second texts of all rows, from 1, `[rows, 1]`; other texts equally near count half each.
         """
         vectors = [unit_length(part) for part in np.split(logits.astype(np.float64), self.parts, axis=1)]
         if self.learnt_from == "pairs":
@@ -156,11 +157,21 @@ def unit_length(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _ranks_of_own(vectors: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The rank of each row of `others` among all of them by its cosine to the same row of `vectors`, `[rows, 1]`."""
+    """The rank of each row of `others` among all of them by its cosine to the same row of `vectors`, `[rows, 1]`.
+
+    Others equally near count half each, so that a model that tells nothing apart ranks as chance does. A text that
+    belongs to several rows does not count against itself: the texts are not known here, so vectors equal to a row's
+    own are taken for it, unless they are more than half of all.
+    """
     own = np.sum(vectors * others, axis=1, keepdims=True)
     ranks = np.ones(own.shape)
-    step = max(1, _CHUNK // max(1, len(others)))
+    step = max(1, _CHUNK // max(1, 2 * len(others)))
     for begin in range(0, len(vectors), step):
         chunk = slice(begin, begin + step)
-        ranks[chunk] += np.sum(vectors[chunk] @ others.T > own[chunk] + SAME, axis=1, keepdims=True)
+        ahead = vectors[chunk] @ others.T - own[chunk]
+        equal = others[chunk] @ others.T > 1 - _EQUAL
+        equal &= np.mean(equal, axis=1, keepdims=True) <= 0.5
+        np.fill_diagonal(equal[:, begin:], True)
+        beside = (np.abs(ahead) <= SAME) & ~equal
+        ranks[chunk] += np.sum((ahead > SAME) + beside / 2, axis=1, keepdims=True)
     return ranks

@@ -146,7 +146,7 @@ def test_regress(regress_csv: Path, teacher: Teacher, distill: Distill, cache: P
     assert answers.shape == (128, 1)
     assert abs(float(answers.astype(np.float32).mean())) < 1  # standard scores, though marks are around 5.5
     metric = bundle.manifest.task.metric
-    assert bundle.manifest.scores["test"][metric] > 0.7
+    assert bundle.manifest.scores["test"][metric] > 0.6
     assert bundle.manifest.scores["test"]["mae"] < 1.5  # in the unit of the labels
 
 

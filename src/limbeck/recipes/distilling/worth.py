@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Bundle
 from limbeck.console import notes, say, stage
+from limbeck.distillation.students import Student
 from limbeck.errors import LimbeckError
 from limbeck.measure.contest import Entrant, Standing, standings
 from limbeck.nn.model import TextModel, load_model, new_model
@@ -67,17 +68,17 @@ def _alone(
     with stage("The same student without a teacher"):
         torch.manual_seed(plan.seed)
 
-        def begun(base: TextModel) -> TextModel:
+        def begun(base: TextModel) -> Student:
             asked = asked_student(
                 course.start, course.student, course.bundle, base, task, course.weights, course.dropout
             )
             found = begun_student(asked, base, task, both.theirs, pruning=pruning, dropout=course.dropout)
             if not found.started_from:
                 start_at_frequencies(found.model, task, prepared.train)
-            return found.model
+            return found
 
         if is_base(course.start):
-            model = begun(course.master)
+            model = begun(course.master).model
         else:
             model = _begun_from_base(begun, course.bundle, task, course.dropout, prepared.train)
         trimmed_student(model, task, both)
@@ -99,7 +100,7 @@ def _alone(
 
 
 def _begun_from_base(
-    begun: Callable[[TextModel], TextModel], bundle: Bundle, task: AnyTask, dropout: float, train: TokenizedSplit
+    begun: Callable[[TextModel], Student], bundle: Bundle, task: AnyTask, dropout: float, train: TokenizedSplit
 ) -> TextModel:
     described = bundle.manifest.model
     pooling = described.pooling
@@ -107,11 +108,11 @@ def _begun_from_base(
         base = new_model(resolve_base(described.base), task, pooling=pooling, dropout=dropout)
         if (reason := unlike_base(bundle, base)) is None:
             start_at_frequencies(base, task, train)
-            return begun(base)
+            return begun(base).model
     except LimbeckError as error:
         reason = str(error)
     say(f"  it cannot be made of the base ({reason}): it starts from the fine-tuned teacher, which flatters it")
-    model = begun(load_model(bundle.folder, task, pooling=pooling))
-    if task.name == "regress":
-        learn_scores(model, train)
-    return model
+    made = begun(load_model(bundle.folder, task, pooling=pooling))
+    if task.name == "regress" and made.started_from:
+        learn_scores(made.model, train)
+    return made.model

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.distillation.layer_maps import (
+    USUAL,
     LayerMap,
     last,
     layer_map_lines,
+    middle,
     middles,
     parse_layer_map,
     skip,
@@ -38,6 +40,7 @@ def test_uniform(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
 )
 def test_the_middle_of_each_share(student: int, teacher: int, wanted: tuple[int, ...]) -> None:
     assert middles(student, teacher) == wanted
+    assert middle(student, teacher) == tuple(enumerate(wanted))
 
 
 def test_last_and_skip() -> None:
@@ -67,6 +70,7 @@ def parse(text: str) -> LayerMap:
 
 def test_by_name_and_by_hand() -> None:
     assert parse("uniform") == uniform(3, 6)
+    assert parse(USUAL) == middle(3, 6)
     assert parse("2:5, 0:0") == ((0, 0), (2, 5))
     assert list(layer_map_lines(parse("2:5,0:0"), student_layers=3)) == [
         "layer of the student   learns from layer of the teacher",
@@ -79,8 +83,8 @@ def test_by_name_and_by_hand() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("every", "expected uniform, last, skip, or pairs"),
-        ("0-1", "expected uniform, last, skip, or pairs"),
+        ("every", "expected middle, uniform, last, skip, or pairs"),
+        ("0-1", "expected middle, uniform, last, skip, or pairs"),
         ("3:6,0:1,0:2", r"no layer 3 \(0 to 2\); the teacher has no layer 6 \(0 to 5\); layer 0 of the student occurs"),
     ],
 )

@@ -308,8 +308,9 @@ def test_several_teachers(
     distill(first, reviews_csv, "alone", objective="soft=1")
     settings = {"objective": "soft=1,logits=0.1,hidden=0.1", "with_teacher": [second]}
     bundle = distill(first, reviews_csv, **settings)
-    assert len(list((cache / "limbeck" / "kept").glob("answers-*"))) == 2  # the first teacher's were there
     taught = bundle.manifest.training["distillation"]
+    assert [there for _, there in taught["layer_map"]] == taught["started_from"] == [0]
+    assert len(list((cache / "limbeck" / "kept").glob("answers-*"))) == 2  # the first teacher's were there
     scores = {name: read_bundle(folder).manifest.scores for name, folder in (("1", first), ("2", second))}
     assert taught["with_teachers"] == {str(second): scores["2"]}
     assert taught["teacher_parameters"] == 2 * read_bundle(first).manifest.model.parameters

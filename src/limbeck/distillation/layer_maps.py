@@ -10,6 +10,8 @@ from limbeck.errors import UsageError
 LayerMap = tuple[tuple[int, int], ...]
 """Pairs of a student's layer and the teacher's layer that it learns from, both counted from 0 at the input."""
 
+USUAL = "middle"
+
 _PAIR = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
 
 
@@ -30,6 +32,11 @@ def middles(student_layers: int, teacher_layers: int) -> tuple[int, ...]:
     return tuple(-(-(2 * i + 1) * teacher_layers // (2 * student_layers)) - 1 for i in range(student_layers))
 
 
+def middle(student_layers: int, teacher_layers: int) -> LayerMap:
+    """Each layer learns from the one that it begins as: see `middles`."""
+    return tuple(enumerate(middles(student_layers, teacher_layers)))
+
+
 def last(student_layers: int, teacher_layers: int) -> LayerMap:
     """The student's layers learn from the teacher's last ones (Sun et al. 2019, PKD-Last, with the very last one)."""
     return tuple((i, teacher_layers - student_layers + i) for i in range(student_layers))
@@ -40,11 +47,11 @@ def skip(student_layers: int, teacher_layers: int) -> LayerMap:
     return uniform(student_layers, teacher_layers)[:-1]
 
 
-_NAMED: dict[str, Callable[[int, int], LayerMap]] = {"uniform": uniform, "last": last, "skip": skip}
+_NAMED: dict[str, Callable[[int, int], LayerMap]] = {USUAL: middle, "uniform": uniform, "last": last, "skip": skip}
 
 
 def parse_layer_map(text: str, *, student_layers: int, teacher_layers: int) -> LayerMap:
-    """The map called `uniform`, `last` or `skip`, or one written by hand, as `0:0,1:4`: student's layer, teacher's.
+    """The map called `middle`, `uniform`, `last` or `skip`, or one written by hand, as `0:0,1:4`: student's layer, teacher's.
 
     Raises `UsageError`, naming all that is wrong, for what is neither, and for layers that a model has not.
     """
@@ -56,7 +63,7 @@ def parse_layer_map(text: str, *, student_layers: int, teacher_layers: int) -> L
             )
         found = _NAMED[text](student_layers, teacher_layers)
         if not found:
-            raise UsageError("--layer-map skip: leaves a student of one layer nothing to learn; take uniform or last")
+            raise UsageError("--layer-map skip: leaves a student of one layer nothing to learn; take middle or last")
         return found
     matches = [_PAIR.fullmatch(part) for part in text.split(",")]
     if not all(matches):

@@ -13,6 +13,7 @@ import torch
 from limbeck.bundle import Bundle
 from limbeck.console import notes, stage
 from limbeck.data import Columns, Corpus
+from limbeck.distillation.layer_maps import USUAL
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.shapes import shape_of
 from limbeck.distillation.wanted import parse_objective
@@ -126,8 +127,8 @@ def distill(
     temperature
         The temperature of soft targets.
     layer_map
-        Which layers learn from which: uniform, last, skip, or pairs of the student's and the teacher's, from 0, as
-        0:0,1:4. By default uniform.
+        Which layers learn from which: middle (those that the student begins as), uniform, last, skip, or pairs of the
+        student's and the teacher's, from 0, as 0:0,1:4. By default middle.
     layers_first
         Learn the objectives of what is inside the teacher alone for so many epochs first, those of answers after.
     general
@@ -264,7 +265,7 @@ def _general(bundle: Bundle, corpus: Corpus, plan: Plan, arguments: dict[str, An
             student=str(arguments["student"]),
             start=arguments["start"],
             objective=arguments["general_objective"],
-            layer_map=arguments["layer_map"] or "uniform",
+            layer_map=arguments["layer_map"] or USUAL,
             plan=replace(plan, epochs=arguments["general_epochs"]),
             dropout=arguments["dropout"],
             precision=arguments["precision"],

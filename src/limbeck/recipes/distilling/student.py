@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.distillation.basis import hidden_basis
-from limbeck.distillation.layer_maps import LayerMap, layer_map_lines, parse_layer_map
+from limbeck.distillation.layer_maps import USUAL, LayerMap, layer_map_lines, parse_layer_map
 from limbeck.distillation.lesson import check_sizes
 from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
@@ -103,7 +103,7 @@ def layer_map_of(text: str | None, weights: Weights, shape: Shape, teacher: Any,
     heeded = any(name in weights for name in OF_LAYERS)
     if text is None and not heeded:
         return ()
-    found = parse_layer_map(text or "uniform", student_layers=shape.layers, teacher_layers=teacher.num_hidden_layers)
+    found = parse_layer_map(text or USUAL, student_layers=shape.layers, teacher_layers=teacher.num_hidden_layers)
     if not heeded and not any(name in general for name in OF_LAYERS):
         raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
     return found if heeded else ()

@@ -51,7 +51,7 @@ _NAMED: dict[str, Callable[[int, int], LayerMap]] = {USUAL: middle, "uniform": u
 
 
 def parse_layer_map(text: str, *, student_layers: int, teacher_layers: int) -> LayerMap:
-    """The map called `middle`, `uniform`, `last` or `skip`, or one written by hand, as `0:0,1:4`: student's layer, teacher's.
+    """The map called `middle`, `uniform`, `last` or `skip`, or one by hand, as `0:0,1:4`: student's layer, teacher's.
 
     Raises `UsageError`, naming all that is wrong, for what is neither, and for layers that a model has not.
     """

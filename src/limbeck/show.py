@@ -11,7 +11,7 @@ import msgspec
 
 from limbeck.bundle import MANIFEST, Bundle, Manifest
 from limbeck.console import duration, megabytes, say
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, proves_little
 from limbeck.measure.benchmark import Benchmark
 from limbeck.recipes.bases import Bases
 from limbeck.recipes.predict import STANDARD_OUTPUT, Predicted
@@ -97,7 +97,9 @@ def _show_predicted(done: Predicted) -> None:
 def _show_bundle(bundle: Bundle) -> None:
     manifest = bundle.manifest
     if manifest.variants or manifest.refused:
-        _table(_certificates(manifest), manifest.task.name, chosen=manifest.chosen)
+        found = _certificates(manifest)
+        _table(found, manifest.task.name, chosen=manifest.chosen)
+        sys.stdout.writelines(f"{line}\n" for line in (*proves_little(found[0][0]), *_worth(manifest)))
     else:
         sys.stdout.write(f"next: limbeck compress {bundle.folder}, to compile and prove what predict runs\n")
     report = bundle.folder / "report.html"
@@ -106,6 +108,15 @@ def _show_bundle(bundle: Bundle) -> None:
         anew = f", of an earlier compilation: limbeck report {bundle.folder} writes it anew" if earlier else ""
         sys.stdout.write(f"report: {report}{anew}\n")
     sys.stdout.write(f"bundle: {bundle.folder}\n")
+
+
+def _worth(manifest: Manifest) -> Iterator[str]:
+    """Whether a distillation was worth it, once more: what was said of it is out of sight by then."""
+    if "distillation" in manifest.training:
+        # Only here, for the report's plots take most of a second to import.
+        from limbeck.report.worth import standings_of, worth_sentences
+
+        yield from worth_sentences(standings_of(manifest), manifest.task.metric)
 
 
 def _certificates(manifest: Manifest) -> list[tuple[Certificate, str]]:

@@ -20,6 +20,7 @@ from limbeck.measure import (
     certify,
     compare_certificates,
     drop_points,
+    proves_little,
 )
 from limbeck.measure.parity import FloatArray
 
@@ -198,3 +199,13 @@ def test_other_rows_are_a_remark() -> None:
         "measured on other rows than the certificate: 50 now, 200 then",
         "50 rows prove little either way: judge by 200 or more",
     )
+
+
+def test_a_reference_that_is_wrong_throughout_is_a_remark() -> None:
+    found = certified(REFERENCE)
+    assert proves_little(found) == []
+    nothing = replace(found, rows=30, reference=0.0, value=0.0, drop_points=0.0)
+    assert proves_little(nothing) == [
+        "30 rows prove little either way: judge by 200 or more",
+        "the reference itself has accuracy 0.0000: there was nothing to lose",
+    ]

@@ -169,10 +169,18 @@ def compare_certificates(old: Certificate, new: Certificate) -> Recheck:
             f"{new.metric} fell by {new.drop_points:.2f} points, from {new.reference:.4f} to {new.value:.4f}: "
             f"more than the {old.max_drop_points:g} points allowed (the certificate says {old.drop_points:.2f})"
         )
-    remarks = [*_data_remarks(old, new), *_machine_remarks(old, new)]
-    if new.rows < FEW_ROWS:
-        remarks.append(f"{new.rows} rows prove little either way: judge by {FEW_ROWS} or more")
+    remarks = [*_data_remarks(old, new), *_machine_remarks(old, new), *proves_little(new)]
     return Recheck(failures=tuple(failures), remarks=tuple(remarks))
+
+
+def proves_little(found: Certificate) -> list[str]:
+    """Why a certificate that holds says less than it seems to: few rows, or a reference that had nothing to lose."""
+    remarks = []
+    if found.rows < FEW_ROWS:
+        remarks.append(f"{found.rows} rows prove little either way: judge by {FEW_ROWS} or more")
+    if found.reference <= 0:
+        remarks.append(f"the reference itself has {found.metric} {found.reference:.4f}: there was nothing to lose")
+    return remarks
 
 
 def _data_remarks(old: Certificate, new: Certificate) -> list[str]:

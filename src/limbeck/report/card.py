@@ -87,7 +87,7 @@ def _what(manifest: Manifest) -> str:
 def _variants(manifest: Manifest) -> str:
     found = entries(manifest)
     metric = metric_name(found[0].certificate.metric)
-    head = ("variant", metric, "loss, points [95 %]", "changed", "rows/s", "one text", "size", "")
+    head = ("variant", metric, "drop, points [95 %]", "changed", "rows/s", "one text", "size", "")
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 2) + "---|"]
     for entry in found:
         c = entry.certificate

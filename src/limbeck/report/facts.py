@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.bundle import Manifest
 from limbeck.data import Dataset
-from limbeck.measure import Certificate
+from limbeck.measure import Certificate, proves_little
 from limbeck.tasks import NUMERIC, Logits
 
 _METRIC_NAMES = {
@@ -106,11 +106,11 @@ def verdict(manifest: Manifest) -> list[str]:
 def _chosen_sentence(manifest: Manifest, c: Certificate) -> str:
     return (
         f"{c.variant} was chosen: {metric_name(c.metric)} {c.value:.4f} on {c.rows:,} held-out rows, "
-        f"{_loss(c)} the fp32 PyTorch model (loss in points, 95 % interval: {interval(c)}); {changed(manifest, c)}."
+        f"{_drop(c)} the fp32 PyTorch model (drop in points, 95 % interval: {interval(c)}); {changed(manifest, c)}."
     )
 
 
-def _loss(c: Certificate) -> str:
+def _drop(c: Certificate) -> str:
     if abs(c.drop_points) < 0.005:
         return "the same as"
     return f"{abs(c.drop_points):.2f} points {'less' if c.drop_points > 0 else 'more'} than"
@@ -140,17 +140,17 @@ def _versus_fp32(manifest: Manifest, c: Certificate) -> list[str]:
 
 
 def _caveats(manifest: Manifest, c: Certificate) -> list[str]:
-    lines = []
+    lines = [f"{remark[0].upper()}{remark[1:]}." for remark in proves_little(c)]
     if c.remedies and manifest.refused:
         tries = f"{len(manifest.refused)} earlier tries were" if len(manifest.refused) > 1 else "one earlier try was"
         # Trying until one holds picks luck too.
-        lines.append(f"It took remedies: {tries} refused on these same rows, so the loss may be a little flattered.")
+        lines.append(f"It took remedies: {tries} refused on these same rows, so the drop may be a little flattered.")
     if c.drop_high_points <= c.max_drop_points:
         return lines
     return [
         *lines,
-        f"The loss is within the budget of {c.max_drop_points:g} points, but its interval reaches beyond: "
-        f"{c.rows:,} rows cannot rule out a loss of {c.drop_high_points:.2f} points. More held-out rows would tell.",
+        f"The drop is within the budget of {c.max_drop_points:g} points, but its interval reaches beyond: "
+        f"{c.rows:,} rows cannot rule out one of {c.drop_high_points:.2f} points. More held-out rows would tell.",
     ]
 
 
@@ -166,7 +166,7 @@ def smaller(fp32: Certificate, c: Certificate) -> str:
 
 
 def interval(c: Certificate) -> str:
-    """The 95 % interval of the loss, in points."""
+    """The 95 % interval of the drop, in points."""
     return f"{points(c.drop_low_points)} to {points(c.drop_high_points)}"
 
 

@@ -36,7 +36,7 @@ def variants_section(manifest: Manifest) -> Html:
         return el("p", "Nothing is compiled yet: run ", el("code", "limbeck compress"), ".", class_="missing")
     metric = metric_name(found[0].certificate.metric)
     caption = (
-        f"Each number is a line of the table. Vertical lines are the 95 % interval of the loss against fp32 PyTorch "
+        f"Each number is a line of the table. Vertical lines are the 95 % interval of the drop against fp32 PyTorch "
         f"(dashed), from {found[0].certificate.rows:,} rows; a hollow point is refused."
     )
     return join(
@@ -45,7 +45,7 @@ def variants_section(manifest: Manifest) -> Html:
             _certificates_table(found, metric, numbers=numeric(manifest)),
             el(
                 "p",
-                f"Refused: a loss of more than {found[0].certificate.max_drop_points:g} points. {_NOTE}",
+                f"Refused: a drop of more than {found[0].certificate.max_drop_points:g} points. {_NOTE}",
                 class_="note",
             ),
             _remedies(found),
@@ -54,13 +54,13 @@ def variants_section(manifest: Manifest) -> Html:
 
 
 _NOTE = (
-    "Loss: points (hundredths of the metric) below fp32 PyTorch on the same rows. Logits ±: the largest difference of "
-    "a logit, and the 99th percentile over rows. Company, padding: the largest difference that other rows in the "
+    "Drop: points (hundredths of the metric) below fp32 PyTorch on the same rows. Logits ±: the largest difference of "
+    "a logit, and the 99th percentile over rows. Batch, padding: the largest difference that other rows in the "
     "batch, or padding, make to a row's logits, and the rows whose answer they changed. One text: median, 95th "
     "percentile."
 )
-_MEASURED = ("loss, points", "95 % interval", "changed", "rows/s", "one text, ms", "size")
-_MOVED = ("logits ±", "company ±", "padding ±")
+_MEASURED = ("drop, points", "95 % interval", "changed", "rows/s", "one text, ms", "size")
+_MOVED = ("logits ±", "batch ±", "padding ±")
 
 
 def _certificates_table(found: Sequence[Entry], metric: str, *, numbers: bool) -> Html:

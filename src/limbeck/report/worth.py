@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from limbeck.bundle import Manifest
+from limbeck.console import megabytes
 from limbeck.measure.contest import Compiled, Standing
-from limbeck.report.facts import metric_name, points, size_of
+from limbeck.report.facts import metric_name, points
 from limbeck.report.html import Html, el, join, table
 
 STUDENT, TEACHER, ALONE = "student", "teacher", "same student, no teacher"
@@ -116,4 +117,4 @@ def _row(s: Standing, teacher: Standing) -> tuple[object, ...]:
 
 
 def _speed_and_size(variant: Compiled | None) -> str:
-    return f"{variant.rows_per_second:,.0f} rows/s, {size_of(variant.size_bytes)}" if variant else "–"
+    return f"{variant.rows_per_second:,.0f} rows/s, {megabytes(variant.size_bytes)}" if variant else "–"

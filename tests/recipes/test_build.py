@@ -15,6 +15,7 @@ import limbeck
 from limbeck.bundle import Bundle, read_bundle, read_manifest, write_manifest
 from limbeck.errors import CheckFailed, LimbeckError, UsageError
 from limbeck.report.worth import STUDENT, TEACHER, standings_of
+from limbeck.show import show
 from limbeck.tasks.results import Classification, MultiLabelling, Regression
 from limbeck.training.loop import fit
 from limbeck.training.place import Progress
@@ -194,6 +195,16 @@ def test_a_constant_answer_stands_beside_the_scores(
     assert "the model is NO BETTER than that" in capsys.readouterr().err
 
 
+def test_a_label_that_is_never_judged_is_named(
+    reviews_csv: Path, fast: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "rare.csv"
+    data.write_text(reviews_csv.read_text("utf-8") + "neither here nor there,neither\n", "utf-8")
+    arguments = {k: v for k, v in fast.items() if k not in ("threads", "max_drop")} | {"epochs": 1}
+    limbeck.train(str(data), out=tmp_path / "model", **arguments)
+    assert "no test row has 'neither': how well that is answered" in capsys.readouterr().err
+
+
 def test_other_arguments_need_overwrite(own_bundle: Path, build: Build) -> None:
     before = files_of(own_bundle)
     with pytest.raises(UsageError) as caught:
@@ -267,7 +278,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     monkeypatch.setattr("limbeck.training.fine_tune.fit", stopped_after(7, seen))
     stopped = command(*words)
     assert stopped.code == 130
-    assert "the same command goes on where it was" in stopped.err
+    assert "the same command goes on from its last save" in stopped.err
     assert not out.exists()
     assert [path.name for path in tmp_path.iterdir()] == [".model.training"]
 
@@ -365,6 +376,10 @@ def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_sto
     found = {standing.name: standing for standing in standings_of(bundle.manifest)}
     assert found[TEACHER].compiled.keys() == found[STUDENT].compiled.keys() == {"fp32", "int8"}
     assert "5/5 Report" in capsys.readouterr().err
+    show(bundle, as_json=False)
+    said = capsys.readouterr().out
+    assert "rows prove little either way" in said
+    assert "of its teacher's accuracy" in said
     assert "Was it worth it?" in (bundle.folder / "report.html").read_text("utf-8")
 
 

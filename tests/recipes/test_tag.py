@@ -182,6 +182,19 @@ def test_int8_tags_are_legal(tagger: Path) -> None:
     assert (best_tags(logits)[1, 2:] == -1).all()
 
 
+def test_a_tagger_that_finds_no_entity_says_so(
+    tag_jsonl: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in tag_jsonl.read_text("utf-8").splitlines()]
+    for number, row in enumerate(rows):  # one word in some sixty, for no reason
+        row["ner_tags"] = ["O" if i or number % 8 else "B-BAD" for i, _ in enumerate(row["ner_tags"])]
+    data = tmp_path / "words.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    limbeck.train(str(data), out=tmp_path / "model", base=str(tiny_base), epochs=2, learning_rate=3e-3)
+    said = capsys.readouterr().err
+    assert "the model has learnt NOTHING that shows on test: it needs more rows" in said
+
+
 def test_a_tagger_is_not_advised_what_is_refused(
     tag_jsonl: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

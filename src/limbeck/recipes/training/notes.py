@@ -14,6 +14,7 @@ from limbeck.training.place import Progress
 from limbeck.training.plan import Plan, steps_per_epoch
 from limbeck.training.prepare import Prepared, label_counts
 
+_ADVICE = "it needs more rows, other labels, or more --epochs"
 IMBALANCE = 5  # labels whose counts differ by more than this factor are called uneven
 
 
@@ -30,6 +31,10 @@ def data_lines(task: AnyTask, prepared: Prepared) -> Iterator[str]:
     if isinstance(task, Answer):
         golds = prepared.train.labelled_targets.tolist()
         yield f"{sum(not gold.texts for gold in golds):,} of {len(golds):,} questions have no answer"
+    tested = label_counts(task, prepared.test.targets)
+    if untested := [label for label, rows in tested.items() if not rows]:
+        shown = ", ".join(map(repr, untested[:8])) + (f" and {len(untested) - 8} more" if len(untested) > 8 else "")
+        yield f"no test row has {shown}: how well that is answered will not be known"
     lengths = prepared.lengths
     yield (
         f"tokens a text: mean {lengths.mean:.0f}, 99 % up to {lengths.p99}, longest {lengths.longest}; "
@@ -52,7 +57,9 @@ def outcome_lines(tuned: FineTuned, prepared: Prepared) -> Iterator[str]:
         named, score = baseline
         yield f"{named} {tuned.task.metric} {score:.4f} on test"
         if tuned.scores["test"][tuned.task.metric] <= score:
-            yield "the model is NO BETTER than that: it needs more rows, other labels, or more --epochs"
+            yield f"the model is NO BETTER than that: {_ADVICE}"
+    elif tuned.scores["test"][tuned.task.metric] <= 0:
+        yield f"the model has learnt NOTHING that shows on test: {_ADVICE}"
 
 
 def _baseline(tuned: FineTuned, prepared: Prepared) -> tuple[str, float] | None:

@@ -189,6 +189,14 @@ def test_a_narrower_student_begins_as_its_teacher(
     assert accuracies[0] > max(0.8, accuracies[1])  # nothing was learnt
 
 
+def test_a_student_that_begins_at_random_says_why(
+    classify_bundle: Path, reviews_csv: Path, distill: Distill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distill(classify_bundle, reviews_csv, student="1x48", epochs=1)
+    wider = "random weights, for it cannot be made of its teacher: the student is 48 wide, and its teacher 32"
+    assert wider in capsys.readouterr().err
+
+
 def test_a_student_of_a_base(tiny_base: Path, classify_bundle: Path, reviews_csv: Path, distill: Distill) -> None:
     config = BertConfig.from_pretrained(tiny_base, hidden_size=16, num_hidden_layers=3, num_attention_heads=2)
     base = tiny_base.parent / "narrow"

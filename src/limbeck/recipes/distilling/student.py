@@ -13,6 +13,7 @@ from limbeck.console import say
 from limbeck.distillation.basis import hidden_basis
 from limbeck.distillation.layer_maps import USUAL, LayerMap, layer_map_lines, parse_layer_map
 from limbeck.distillation.lesson import check_sizes
+from limbeck.distillation.narrowing import why_not_narrowed
 from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import parse_speedup
@@ -153,7 +154,7 @@ def begun_student(
 
 def student_lines(made: Student, master: TextModel, weights: Weights, layer_map: LayerMap) -> Iterator[str]:
     """The student, how large it is beside its teacher, its objective and its layer map."""
-    yield f"the student: {made.shape}, started from {_begun(made)}"
+    yield f"the student: {made.shape}, started from {_begun(made, master)}"
     yield _size_line(made.model, master)
     yield "the objective: " + ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     if layer_map:
@@ -174,9 +175,12 @@ def _size_line(student: TextModel, teacher: TextModel) -> str:
     return share if ours < theirs else f"{share}: it is NO SMALLER"
 
 
-def _begun(made: Student) -> str:
+def _begun(made: Student, teacher: TextModel) -> str:
+    if made.start == "random":
+        reason = why_not_narrowed(teacher, made.shape)
+        return "random weights" + (f", for it cannot be made of its teacher: {reason}" if reason else "")
     if not made.started_from:
-        return "random weights" if made.start == "random" else made.start
+        return made.start
     layers = f"layers {', '.join(map(str, made.started_from))} of the teacher"
     if made.basis is None:
         return layers

@@ -158,7 +158,7 @@ def run(arguments: list[str]) -> int:
         return _fail(str(missing), 2)
     except KeyboardInterrupt:
         command = next((word for word in arguments if word in _COMMANDS), "")
-        again = "goes on where it was" if command in _RESUMED else "begins anew"
+        again = "goes on from its last save, where there is one" if command in _RESUMED else "begins anew"
         return _fail(f"interrupted; nothing half-written is left, and the same command {again}", 130)
     except BrokenPipeError:
         return 0

@@ -6,13 +6,14 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.bundle import Variant
-from limbeck.console import say, stage
+from limbeck.console import progress_bar, say, stage
 from limbeck.data.sampling import evenly
 from limbeck.engines.base import Arrays
 from limbeck.engines.onnxruntime_engine import OnnxRuntimeEngine
@@ -79,15 +80,19 @@ def _sensitivities(judge: Judge, per_channel: bool) -> list[Sensitivity]:
     def logits(path: Path) -> NDArray[np.float32]:
         return judge.probe(OnnxRuntimeEngine(path, judge.settings))
 
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "trial.onnx"
+    nodes = weight_nodes(source)
+    say(f"  int8 of everything loses too much: looking for the nodes, of {len(nodes)}, that lose most")
+    with tempfile.TemporaryDirectory() as folder, progress_bar("nodes", len(nodes)) as update:
+        trial, judged = Path(folder) / "trial.onnx", count(1)
 
         def quantized(keep_fp32: Sequence[str]) -> NDArray[np.float32]:
             rows = evenly(judge.calibration, PROBE_CALIBRATION_ROWS)
             _quantize(judge, trial, rows, per_channel, keep_fp32)
-            return logits(trial)
+            found = logits(trial)
+            update(next(judged), "")
+            return found
 
-        return sensitivities(weight_nodes(source), logits(source), quantized)
+        return sensitivities(nodes, logits(source), quantized)
 
 
 def _keep_closest(judge: Judge, trials: list[_Trial]) -> list[Variant]:

@@ -132,7 +132,7 @@ def test_skipped_rows_are_written_and_counted(write: Write, tmp_path: Path) -> N
     assert [(line["file"], line["row"]) for line in lines] == [("a.csv", 32), ("a.csv", 33), ("a.csv", 34)]
     assert lines[1]["problem"] == "expected 2 fields, got 3"
     assert lines[1]["fields"] == {"text": "x", "label": "a", "(more)": ["b"]}
-    assert f"Left out 3 bad rows, written to {skipped}." in splits.notes
+    assert "Left out 3 bad rows, written to skipped.jsonl." in splits.notes
     assert [path.name for path in skipped.parent.iterdir()] == ["skipped.jsonl"]
 
 

@@ -66,9 +66,7 @@ def load_corpus(source: str | Path, text: str | None = None, *, skipped: Path | 
             name: [passage for table in tables for passage in _passages(table, columns, of_files, bad)]
             for name, tables in opened.splits.items()
         }
-    notes = [*opened.notes]
-    if bad.count:
-        notes.append(f"Left out {bad.count:,} bad row{'' if bad.count == 1 else 's'}, written to {skipped}.")
+    notes = [*opened.notes, *bad.notes]
     train, held_out, note = _hold_out(read)
     if not train or not held_out:
         raise DataError(

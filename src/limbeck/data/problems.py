@@ -59,6 +59,13 @@ class BadRows:
         if self._skipped is not None:
             self._write(record.file or table.name, record, problem)
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the rows that were set aside."""
+        if self._skipped is None or not self.count:
+            return []
+        return [f"Left out {self.count:,} bad {self._noun()}, written to {self._skipped.name}."]
+
     def __enter__(self) -> BadRows:
         return self
 
@@ -88,9 +95,11 @@ class BadRows:
             # ASCII, so that broken bytes come through as escapes; str for what JSON does not know, as dates.
             self._beside.write(json.dumps(line, default=str) + "\n")
 
+    def _noun(self) -> str:
+        return "row" if self.count == 1 else "rows"
+
     def _message(self) -> str:
-        noun = "row" if self.count == 1 else "rows"
-        lines = [f"{self.count:,} {noun} cannot be used:", *(f"  {line}" for line in self._shown)]
+        lines = [f"{self.count:,} {self._noun()} cannot be used:", *(f"  {line}" for line in self._shown)]
         if self.count > len(self._shown):
             lines.append(f"  … and {self.count - len(self._shown):,} more ({self.count:,} in all)")
         return "\n".join([*lines, REMEDY])

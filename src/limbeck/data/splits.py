@@ -61,8 +61,7 @@ def load_splits(
         labels = () if task in UNNAMED else label_order(parts[base].labels, roles.labels)
         known = Known(frozenset(labels), "the training rows")
         parts |= {name: to_dataset(rows, task, bad, known) for name, rows in read.items() if name != base}
-    if bad.count:
-        notes.append(f"Left out {_count(bad.count, 'bad row')}, written to {skipped}.")
+    notes += bad.notes
     del read
     notes.append(f"Task {task}: {why}{', ' + _count(len(labels), 'label') if labels else ''}.")
     unused = [name for name in roles.labels if name not in labels] if len(roles.labels) > 1 else []

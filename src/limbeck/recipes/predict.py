@@ -21,6 +21,7 @@ from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, Prepared, load
 from limbeck.recipes.arguments import check_numbers, too_many_threads
 from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
+from limbeck.recipes.skipped import skipped_rows
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
 from limbeck.tuning import Objective, kept_tuned
@@ -123,32 +124,33 @@ def predict(
     if variant is None and device == "cpu" and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
     columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
-    total = skipped = 0
-    if input is not None:
-        place = input_place(predictor, input, columns)
-        beside = output or input
-        rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if skip_bad_rows else None
-        checked = check_input(input, columns, skipped=rejects)
-        total, skipped = checked.rows, checked.skipped
-        rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
-    elif texts and texts != ("-",):
-        refuse_file_names(texts)
-        place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
-    else:
-        place = "standard input, line"
-        rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair)
-    chunks = _prepared(predictor, rows, place, on_long)
-    start = time.monotonic()
-    done = truncated = windowed = 0
-    # Beside rows on a terminal a bar would only be in the way.
-    bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
-    with open_writer(output, form) as write, bar as progress:
-        for chunk, prepared in _one_ahead(chunks) if total else chunks:
-            records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
-            write(records)
-            done += len(records)
-            truncated += sum(bool(r["truncated_tokens"]) for r in records)
-            windowed += sum(r["windows"] != 1 for r in records)
+    beside = output or input
+    rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if beside and skip_bad_rows else None
+    with skipped_rows(rejects) as left_out:
+        total = skipped = 0
+        if input is not None:
+            place = input_place(predictor, input, columns)
+            checked = check_input(input, columns, skipped=left_out)
+            total, skipped = checked.rows, checked.skipped
+            rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
+        elif texts and texts != ("-",):
+            refuse_file_names(texts)
+            place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
+        else:
+            place = "standard input, line"
+            rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair)
+        chunks = _prepared(predictor, rows, place, on_long)
+        start = time.monotonic()
+        done = truncated = windowed = 0
+        # Beside rows on a terminal a bar would only be in the way.
+        bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
+        with open_writer(output, form) as write, bar as progress:
+            for chunk, prepared in _one_ahead(chunks) if total else chunks:
+                records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
+                write(records)
+                done += len(records)
+                truncated += sum(bool(r["truncated_tokens"]) for r in records)
+                windowed += sum(r["windows"] != 1 for r in records)
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, tuned, where)

@@ -49,6 +49,15 @@ def change_manifest(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def name_columns(**columns: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        manifest = json.loads((path / "limbeck.json").read_text())
+        manifest["source"]["columns"] |= columns
+        (path / "limbeck.json").write_text(json.dumps(manifest))
+
+    return change
+
+
 def damage(path: Path) -> None:
     graph = path / "onnx/model.onnx"
     content = bytearray(graph.read_bytes())
@@ -98,6 +107,29 @@ COLUMNS = {
     ),
     "named twice by flags": Bad(f"{TRAIN} --text label --label label", ("one column is named twice",)),
     "pair named twice": Bad(f"{TRAIN} --pair label --pair-separator x", ("drop --pair or --pair-separator",)),
+    "neither text nor label": Bad(
+        TRAIN,
+        ("no column with a usual name for the text or the label", "Name the columns with --text and --label."),
+        {"in.csv": GOOD.replace("text,label", "foo,bar")},
+    ),
+    "to predict, of the training": Bad(
+        "predict own --input in.csv",
+        ("in.csv has no column 'nachricht', which the model was trained with; it has 'text', 'label'", "with --text."),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht", label="art")},
+    ),
+    "to verify, of the training": Bad(
+        "verify own --data in.csv",
+        (
+            "no column 'nachricht', which the model was trained with, and no column 'art', which the model was",
+            "Name the columns with --text and --label.",
+        ),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht", label="art")},
+    ),
+    "to distil, of the training": Bad(
+        "distill own in.csv --student L1 --out out",
+        ("no column 'nachricht', which the model was trained with;", "Name the column with --text."),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht")},
+    ),
     "to predict, not there": Bad("predict {model} --input in.csv --text txt", ("named by --text", "'text'?")),
 }
 ROWS = {

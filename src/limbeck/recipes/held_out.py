@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.data import Columns, Dataset, load_labelled, load_splits
+from limbeck.data.columns import named_in_training
+from limbeck.data.records import USUAL
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.errors import DataError
 from limbeck.predictor import encode_labels, labelled_inputs, tokenize
@@ -33,7 +35,10 @@ def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset, Dataset]:
     """
     source = bundle.manifest.source
     columns = Columns(**source.columns)
-    with TemporaryDirectory() as folder:  # the bad rows were written down when the bundle was trained
+    with (
+        TemporaryDirectory() as folder,
+        named_in_training(USUAL),
+    ):  # the bad rows were written down when the bundle was trained
         skipped = Path(folder) / "skipped.jsonl" if source.skipped else None
         splits = load_splits(source.path, columns, task=bundle.manifest.task.name, skipped=skipped)
     if splits.sha256 != source.sha256:
@@ -63,7 +68,7 @@ def new_rows(bundle: Bundle, data: str, columns: Columns, *, skip_bad_rows: bool
     """Labelled rows that the bundle was not trained on; without columns of their own, those of the training data."""
     named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
     task, place = bundle.manifest.task, Path(f"{Path(data).name}-skipped.jsonl")
-    with skipped_rows(place if skip_bad_rows else None) as skipped:
+    with skipped_rows(place if skip_bad_rows else None) as skipped, named_in_training(columns):
         dataset = load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)
     if dataset.left_out:
         say(f"  left out {dataset.left_out:,} of {dataset.left_out + len(dataset):,} rows as bad, written to {place}")

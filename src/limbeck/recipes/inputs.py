@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from limbeck.data import Columns, InputRow
-from limbeck.data.columns import find_roles
+from limbeck.data.columns import find_roles, named_in_training
 from limbeck.data.problems import SHOWN, character_problem
 from limbeck.data.sources import FORMATS, open_input
 from limbeck.errors import UsageError
@@ -33,10 +33,11 @@ def input_columns(predictor: Predictor, said: Columns) -> Columns:
     return Columns(text=text, pair=trained["pair"], pair_separator=trained["pair_separator"])
 
 
-def input_place(predictor: Predictor, path: Path, columns: Columns) -> str:
-    """What a row's number counts, for messages: `reviews.csv, line`."""
+def input_place(predictor: Predictor, path: Path, columns: Columns, said: Columns) -> str:
+    """What a row's number counts, for messages: `reviews.csv, line`; `columns` are `input_columns` of those `said`."""
     table = open_input(path)
-    roles = find_roles(table, columns, labelled=False)
+    with named_in_training(said):
+        roles = find_roles(table, columns, labelled=False)
     if taken := sorted(set(table.columns) & set(RECORD_NAMES)):
         raise UsageError(f"{table.name} has the columns {', '.join(taken)}, which predict writes itself: rename them")
     if predictor.model.pair and roles.pair is None and columns.pair_separator is None:

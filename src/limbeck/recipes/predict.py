@@ -87,7 +87,7 @@ def predict(
     format
         table, jsonl, csv or parquet; by default as the output's name says, a table on a terminal, else JSONL.
     text
-        The column of the text; by default as in the training data, or found by its usual names.
+        The column of the text; by default the one named in training, or where none was, found by its usual names.
     pair
         The column of the second text of a pair.
     pair_separator
@@ -123,13 +123,14 @@ def predict(
     tuned = device == "cpu" and kept_tuned(predictor.bundle, predictor.variant) is not None
     if variant is None and device == "cpu" and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
-    columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
+    said = Columns(text=text, pair=pair, pair_separator=pair_separator)
+    columns = input_columns(predictor, said)
     beside = output or input
     rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if beside and skip_bad_rows else None
     with skipped_rows(rejects) as left_out:
         total = skipped = 0
         if input is not None:
-            place = input_place(predictor, input, columns)
+            place = input_place(predictor, input, columns, said)
             checked = check_input(input, columns, skipped=left_out)
             total, skipped = checked.rows, checked.skipped
             rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)

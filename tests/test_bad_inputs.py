@@ -231,7 +231,7 @@ BASES = {
     "no model folder": Bad(TRAIN.replace("{base}", "."), ("has no config.json",)),
     "no such package": Bad(
         TRAIN.replace("{base}", "package:no_such_one/model"),
-        ("no installed package 'no_such_one': pip install no-such-one",),
+        ("no installed package 'no_such_one': expected package:NAME/path",),
     ),
     "hub out of reach": Bad(
         TRAIN.replace("{base}", "nobody/nothing"),

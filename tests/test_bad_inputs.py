@@ -217,7 +217,14 @@ FLAGS = {
     "on_long": Bad("predict {model} x --on-long cut", ("cut", "error", "truncate", "window")),
     "max_tokens to predict": Bad("predict {model} x --max-tokens 65", ("--max-tokens 65: expected 8 to 64",)),
     "unknown": Bad("predict {model} x --scorse", ("--scorse", "--scores")),
-    "unknown command": Bad("predicts {model} x", ("predicts", "predict")),
+    "unknown command": Bad(
+        "predicts {model} x",
+        (
+            "unknown command 'predicts'. Did you mean 'predict'? Expected one of build, train, pretrain, augment, "
+            "distill, compress, verify, predict, tune, bench, bases, convert, report. See limbeck --help",
+        ),
+    ),
+    "unknown command like no other": Bad("serve", ("unknown command 'serve'. Expected one of build",)),
     "no bundle": Bad("predict", ("predict: BUNDLE is missing", "For example: limbeck predict model", "--help")),
     "no place for it": Bad("train x.csv", ("train: --out is missing", "For example: limbeck train reviews.csv")),
     "a flag without its value": Bad("train x.csv --out", ("--out needs a value", "limbeck train --help")),

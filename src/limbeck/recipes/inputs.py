@@ -17,6 +17,7 @@ from limbeck.errors import UsageError
 from limbeck.predictor import Predictor
 from limbeck.tasks.records import RECORD_NAMES
 
+REMEDY_OF_LINES = ". A file may hold bad rows: --input FILE --skip-bad-rows"
 CHUNK_ROWS = 4_096  # enough rows to sort by length, little enough to hold
 
 
@@ -65,8 +66,10 @@ def standard_input() -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
-def as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool) -> Iterator[InputRow]:
-    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`."""
+def as_rows(
+    texts: Iterable[str], place: str, separator: str | None, pair: bool, remedy: str = ""
+) -> Iterator[InputRow]:
+    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`, with its remedy."""
     if pair and separator is None:
         raise UsageError(
             "this model reads pairs: say what splits each text with --pair-separator '|||', as in "
@@ -81,9 +84,7 @@ def as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool)
         ]
         if wrong:
             more = f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
-            raise UsageError(
-                f"{'; '.join(wrong[:SHOWN])}{more}. A file may hold bad rows: --input FILE --skip-bad-rows"
-            )
+            raise UsageError(f"{'; '.join(wrong[:SHOWN])}{more}{remedy}")
         for number, text in chunk:
             if not pair:
                 yield InputRow(number, text, None, {"text": text})

@@ -20,7 +20,15 @@ from limbeck.engines.settings import Device
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, Prepared, load
 from limbeck.recipes.arguments import check_numbers, too_many_threads
-from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
+from limbeck.recipes.inputs import (
+    CHUNK_ROWS,
+    REMEDY_OF_LINES,
+    as_rows,
+    input_columns,
+    input_place,
+    refuse_file_names,
+    standard_input,
+)
 from limbeck.recipes.skipped import skipped_rows
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
@@ -139,7 +147,7 @@ def predict(
             place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
         else:
             place = "standard input, line"
-            rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair)
+            rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair, REMEDY_OF_LINES)
         chunks = _prepared(predictor, rows, place, on_long)
         start = time.monotonic()
         done = truncated = windowed = 0

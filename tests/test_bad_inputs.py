@@ -49,6 +49,15 @@ def change_manifest(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def name_columns(**columns: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        manifest = json.loads((path / "limbeck.json").read_text())
+        manifest["source"]["columns"] |= columns
+        (path / "limbeck.json").write_text(json.dumps(manifest))
+
+    return change
+
+
 def damage(path: Path) -> None:
     graph = path / "onnx/model.onnx"
     content = bytearray(graph.read_bytes())
@@ -98,6 +107,29 @@ COLUMNS = {
     ),
     "named twice by flags": Bad(f"{TRAIN} --text label --label label", ("one column is named twice",)),
     "pair named twice": Bad(f"{TRAIN} --pair label --pair-separator x", ("drop --pair or --pair-separator",)),
+    "neither text nor label": Bad(
+        TRAIN,
+        ("no column with a usual name for the text or the label", "Name the columns with --text and --label."),
+        {"in.csv": GOOD.replace("text,label", "foo,bar")},
+    ),
+    "to predict, of the training": Bad(
+        "predict own --input in.csv",
+        ("in.csv has no column 'nachricht', which the model was trained with; it has 'text', 'label'", "with --text."),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht", label="art")},
+    ),
+    "to verify, of the training": Bad(
+        "verify own --data in.csv",
+        (
+            "no column 'nachricht', which the model was trained with, and no column 'art', which the model was",
+            "Name the columns with --text and --label.",
+        ),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht", label="art")},
+    ),
+    "to distil, of the training": Bad(
+        "distill own in.csv --student L1 --out out",
+        ("no column 'nachricht', which the model was trained with;", "Name the column with --text."),
+        {"in.csv": GOOD, "own": name_columns(text="nachricht")},
+    ),
     "to predict, not there": Bad("predict {model} --input in.csv --text txt", ("named by --text", "'text'?")),
 }
 ROWS = {
@@ -185,7 +217,14 @@ FLAGS = {
     "on_long": Bad("predict {model} x --on-long cut", ("cut", "error", "truncate", "window")),
     "max_tokens to predict": Bad("predict {model} x --max-tokens 65", ("--max-tokens 65: expected 8 to 64",)),
     "unknown": Bad("predict {model} x --scorse", ("--scorse", "--scores")),
-    "unknown command": Bad("predicts {model} x", ("predicts", "predict")),
+    "unknown command": Bad(
+        "predicts {model} x",
+        (
+            "unknown command 'predicts'. Did you mean 'predict'? Expected one of build, train, pretrain, augment, "
+            "distill, compress, verify, predict, tune, bench, bases, convert, report. See limbeck --help",
+        ),
+    ),
+    "unknown command like no other": Bad("serve", ("unknown command 'serve'. Expected one of build",)),
     "no bundle": Bad("predict", ("predict: BUNDLE is missing", "For example: limbeck predict model", "--help")),
     "no place for it": Bad("train x.csv", ("train: --out is missing", "For example: limbeck train reviews.csv")),
     "a flag without its value": Bad("train x.csv --out", ("--out needs a value", "limbeck train --help")),
@@ -199,7 +238,7 @@ BASES = {
     "no model folder": Bad(TRAIN.replace("{base}", "."), ("has no config.json",)),
     "no such package": Bad(
         TRAIN.replace("{base}", "package:no_such_one/model"),
-        ("no installed package 'no_such_one': pip install no-such-one",),
+        ("no installed package 'no_such_one': expected package:NAME/path",),
     ),
     "hub out of reach": Bad(
         TRAIN.replace("{base}", "nobody/nothing"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import sys
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from limbeck import __version__
 from limbeck.errors import LimbeckError, MissingExtra, UsageError
@@ -169,6 +170,8 @@ def run(arguments: list[str]) -> int:
 def _explained(error: CycloptsError) -> str:
     """What the parser did not understand, and what would do."""
     command = " ".join(error.command_chain or ())
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        return _unknown_command(error.unused_tokens[0])
     if command not in _COMMANDS:
         return f"{error} See limbeck --help"
     said, hint = str(error), ""
@@ -180,6 +183,12 @@ def _explained(error: CycloptsError) -> str:
     elif isinstance(error, UnusedCliTokensError):
         said = f"{', '.join(error.unused_tokens or ())}: more than {command} takes."
     return f"{command}: {said}\n{hint}limbeck {command} --help shows what it takes"
+
+
+def _unknown_command(word: str) -> str:
+    near = difflib.get_close_matches(word, _COMMANDS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown command {word!r}.{hint} Expected one of {', '.join(_COMMANDS)}. See limbeck --help"
 
 
 def _placed(name: str) -> str:

@@ -83,13 +83,14 @@ def _document(result: object, printed: str) -> object:
 
 def _show_predicted(done: Predicted) -> None:
     rate = done.rows / done.seconds if done.seconds else 0.0
+    noun = "text" if done.rows == 1 else "texts"
     cut = f", {done.truncated_rows:,} cut" if done.truncated_rows else ""
     windows = f", {done.windowed_rows:,} read in windows" if done.windowed_rows else ""
     tuned = ", tuned" if done.tuned else ""
     skipped = f", left out as bad: {done.skipped_rows:,}" if done.skipped_rows else ""
     if done.rows > 20 or cut or windows or skipped or done.output != STANDARD_OUTPUT:
         say(
-            f"{done.rows:,} texts in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant}{tuned})"
+            f"{done.rows:,} {noun} in {duration(done.seconds)} ({rate:.0f} rows/s, {done.variant}{tuned})"
             f"{cut}{windows}{skipped} → {done.output}"
         )
 

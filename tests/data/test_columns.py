@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from limbeck.data import Columns
-from limbeck.data.columns import find_roles
+from limbeck.data.columns import find_roles, named_in_training
 from limbeck.data.records import Table
 from limbeck.errors import DataError, UsageError
 
@@ -84,7 +84,21 @@ def test_embedding_is_learnt_from_two_texts() -> None:
         (
             "a b",
             Columns(),
-            "usual name for the label; it has 'a', 'b'. Name the column with --label",
+            "no column with a usual name for the text or the label; it has 'a', 'b'. Name the columns with --text and "
+            "--label.",
+        ),
+        ("text b", Columns(), "usual name for the label; it has 'text', 'b'. Name the column with --label."),
+        (
+            "a label",
+            Columns(text="x", label="y,label,labl"),
+            "has no column 'x', named by --text, and no column 'y', named by --label, and no column 'labl', named by "
+            "--label; it has 'a', 'label'. Did you mean 'label'?",
+        ),
+        (
+            "a b",
+            Columns(pair="c"),
+            "has no column 'c', named by --pair, and no column with a usual name for the text or the label; it has "
+            "'a', 'b'. Name the columns with --text and --label.",
         ),
         ("a label", Columns(), "usual name for the text; it has 'a', 'label'. Name the column with --text"),
         ("review comment label", Columns(), "which column is the text, 'review' or 'comment'"),
@@ -103,6 +117,16 @@ def test_what_cannot_be_told_is_said(columns: str, said: Columns, message: str) 
     with pytest.raises(DataError) as caught:
         find_roles(table(columns), said, labelled=True)
     assert message in str(caught.value)
+
+
+def test_of_columns_that_a_model_was_trained_with_no_flag_is_said_to_have_named_them() -> None:
+    columns = Columns(text="nachricht", pair="b")
+    with pytest.raises(DataError) as caught, named_in_training(Columns(pair="b")):
+        find_roles(table("text label"), columns, labelled=True)
+    assert str(caught.value) == (
+        "a.csv has no column 'nachricht', which the model was trained with, and no column 'b', named by --pair; it has "
+        "'text', 'label'. Name the column with --text."
+    )
 
 
 def test_the_pair_is_asked_for_once() -> None:

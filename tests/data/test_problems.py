@@ -29,6 +29,18 @@ def test_twenty_rows_are_shown_and_the_rest_counted() -> None:
     assert "--skip-bad-rows" in lines[22]
 
 
+def test_where_too_few_are_left_the_first_bad_rows_say_why(tmp_path: Path) -> None:
+    with BadRows(tmp_path / "skipped.jsonl") as bad:
+        assert str(bad.too_few("0 rows")) == "0 rows"
+        bad.add(TABLE, Record(2, {}), "wrong")
+        assert str(bad.too_few("0 rows")) == "0 rows. 1 row was left out, as bad:\n  a.csv, line 2: wrong"
+        for row in range(3, 1003):
+            bad.add(TABLE, Record(row, {}), "wrong")
+    lines = str(bad.too_few("0 rows")).splitlines()
+    assert lines[0] == "0 rows. 1,001 rows were left out, as bad:"
+    assert lines[5:] == ["  a.csv, line 6: wrong", "  … and 996 more (1,001 in all)"]
+
+
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         fill(tmp_path / "skipped.jsonl", 3, KeyError("another error"))

@@ -123,6 +123,15 @@ def test_overlaps_and_contradictions_are_noted_and_nothing_is_moved(write: Write
     assert "1 text with contradictory labels: the same text, another label." in splits.notes
 
 
+def test_too_few_rows_beside_those_left_out_say_what_was_wrong_with_these(write: Write, tmp_path: Path) -> None:
+    source = write("a.csv", table(30))
+    with pytest.raises(DataError) as caught:
+        load_splits(source, task="regress", skipped=tmp_path / "skipped.jsonl")
+    said = str(caught.value)
+    assert said.startswith("0 rows to train on, expected at least 10. 30 rows were left out, as bad:\n")
+    assert "\n  a.csv, line 2: the label 'a' is not a finite number, which the task regress expects\n" in said
+
+
 def test_skipped_rows_are_written_and_counted(write: Write, tmp_path: Path) -> None:
     source = write("a.csv", table(30, " ,a", "x,a,b", "y,"))
     skipped = tmp_path / "out" / "skipped.jsonl"
@@ -132,7 +141,7 @@ def test_skipped_rows_are_written_and_counted(write: Write, tmp_path: Path) -> N
     assert [(line["file"], line["row"]) for line in lines] == [("a.csv", 32), ("a.csv", 33), ("a.csv", 34)]
     assert lines[1]["problem"] == "expected 2 fields, got 3"
     assert lines[1]["fields"] == {"text": "x", "label": "a", "(more)": ["b"]}
-    assert f"Left out 3 bad rows, written to {skipped}." in splits.notes
+    assert "Left out 3 bad rows, written to skipped.jsonl." in splits.notes
     assert [path.name for path in skipped.parent.iterdir()] == ["skipped.jsonl"]
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from limbeck.distillation.basis import Basis
 from limbeck.distillation.kept_states import KeptStates, StatesEngine, compared_states, state_widths
 from limbeck.distillation.layer_maps import LayerMap, uniform
-from limbeck.distillation.lesson import Lesson, relation_heads
-from limbeck.distillation.shapes import parse_shape, shape_of
+from limbeck.distillation.lesson import Lesson, check_sizes, relation_heads
+from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.students import new_student
 from limbeck.distillation.wanted import NAMES, OF_ENDS, OF_LAYERS, PRESETS, Weights, parse_objective
+from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, new_model
 from limbeck.tasks import Classify
@@ -163,6 +164,46 @@ def test_objectives_by_name_and_by_hand() -> None:
     assert parse_objective("soft=0.5, hidden=.25,hard=0") == {"soft": 0.5, "hidden": 0.25}
     for weights in PRESETS.values():
         assert set(weights) <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "attention=1,soft=-1",
+            "--objective attention=1,soft=-1: expected weights of 0 or more, as soft=0.5, and not soft=-1",
+        ),
+        (
+            "soft,hard=1e400",
+            "--objective soft,hard=1e400: expected weights of 0 or more, as soft=0.5, and not soft, hard=1e400",
+        ),
+        ("soft=1,sofa=-1", "--objective 'soft=1,sofa=-1': expected one of default, hinton"),
+        ("soft=1,soft=2", "objectives with weights, each once"),
+        ("", "--objective '': expected one of default, hinton"),
+    ],
+)
+def test_what_is_no_objective(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_objective(text)
+    assert message in str(caught.value)
+
+
+def test_where_heads_are_not_as_many_another_student_or_objective_is_named() -> None:
+    teacher = Shape(12, 384, 12, 1536)
+    for student, remedy in (
+        (
+            Shape(3, 192, 6, 768),
+            "Take a student of as many heads, as 3x192x12, or relations, which needs no equal heads",
+        ),
+        (Shape(3, 100, 10, 768), "Take a student of as many heads, or relations, which needs no equal heads"),
+        (Shape(12, 384, 6, 768), "Take a student of as many heads, or relations, which needs no equal heads"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            check_sizes(teacher, student, TASK, {"attention": 1.0, "soft": 1.0})
+        heads = student.heads
+        assert str(caught.value) == (
+            f"--objective: attention compares head with head, and the student has {heads}, its teacher 12. {remedy}"
+        )
 
 
 def test_projections_begin_as_the_basis_of_a_narrowed_student(tiny_base: Path) -> None:

@@ -36,8 +36,9 @@ def test_a_package_without_such_a_folder(package: Path) -> None:
 
 @pytest.mark.parametrize("name", ["no_such_package_here", "no-such-package", "two.parts", "sys", ""])
 def test_a_package_that_is_not_installed(name: str) -> None:
-    with pytest.raises(BaseModelError, match=f"no installed package '{name}': pip install"):
+    with pytest.raises(BaseModelError, match=f"no installed package '{name}': expected package:NAME/path") as caught:
         resolve_base(f"package:{name}/model")
+    assert "pip install" not in str(caught.value)
 
 
 def test_a_folder(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,7 +385,9 @@ def test_a_build_with_a_student_trains_its_teacher_first_and_goes_on_after_a_sto
 
 def test_what_is_wrong_with_a_student_is_said_before_its_teacher_is_trained(build: Build, tmp_path: Path) -> None:
     for arguments, message in (
-        ({"distill": "L7"}, "7 layers, expected at most 2"),
+        ({"distill": "L7"}, "--distill L7: 7 layers, expected at most 2"),
+        ({"distill": "small"}, "--distill 'small': expected tinybert-4"),
+        ({"distill": "pruned-1x"}, "--distill pruned-1x: expected a speed-up above 1"),
         ({"distill": "L1", "objective": "sofa"}, "--objective 'sofa'"),
         ({"objective": "hinton"}, "name its shape with --distill"),
         ({"unlabelled": ["more.csv"]}, "--unlabelled: .* name its shape with --distill"),

@@ -242,7 +242,7 @@ def test_rows_to_judge_by_may_have_other_columns_and_bad_ones(
     good = "".join(f"a good film {n},positive\na dull one {n},negative\n" for n in range(6))
     (tmp_path / "other.csv").write_text(f"says,truth\n{good},positive\nwhat,neither\n")
     given = ("compress", own_bundle, "--data", "other.csv", "--max-drop", 100, "--threads", 1)
-    assert "Name the column with --label" in command(*given).err
+    assert "Name the columns with --text and --label" in command(*given).err
     columns = ("--text", "says", "--label", "truth")
     assert "pass `--skip-bad-rows`" in command(*given, *columns).err
     ran = command(*given, *columns, "--skip-bad-rows")

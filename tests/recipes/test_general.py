@@ -92,3 +92,5 @@ def test_a_stopped_stage_goes_on_to_the_same_weights(
 def test_what_needs_answers_cannot_be_learnt_from_plain_text() -> None:
     with pytest.raises(UsageError, match="no labels to learn soft, hard from; expected some of hidden"):
         parse_general("soft=1,hard=1,hidden=1")
+    with pytest.raises(UsageError, match="--general-objective hidden=-1: expected weights of 0 or more"):
+        parse_general("hidden=-1")

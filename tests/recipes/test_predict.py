@@ -115,6 +115,12 @@ def test_standard_input_says_which_lines_are_bad(
     assert (ran.code, ran.out) == (2, "")
     assert "standard input, line 2 is empty" in ran.err
     assert "standard input, line 4 is not valid UTF-8: byte 0xe9 at character 4" in ran.err
+    assert "A file may hold bad rows: --input FILE --skip-bad-rows" in ran.err
+
+
+def test_a_bad_argument_is_not_told_of_files(classify_bundle: Path, command: Command) -> None:
+    ran = command("predict", classify_bundle, "")
+    assert (ran.code, ran.out, ran.err) == (2, "", "limbeck: text 1 is empty: ''\n")
 
 
 def test_a_table_for_people(classify_bundle: Path, command: Command) -> None:
@@ -157,7 +163,8 @@ def test_more_threads_than_cpus_are_said(classify_bundle: Path, command: Command
 def test_cut_texts_are_counted_and_said(classify_bundle: Path, command: Command, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", [{"text": text} for text in ("short", LONG, LONG)])
     ran = command("predict", classify_bundle, "--input", source, "--output", tmp_path / "out.jsonl")
-    assert "3 texts in" in ran.err
+    assert ran.err.startswith("3 texts in")
+    assert command("predict", classify_bundle, LONG).err.startswith("1 text in")
     assert ", 2 cut" in ran.err
     first, second, _ = records(tmp_path / "out.jsonl")
     (result,) = answers(classify_bundle, [LONG])

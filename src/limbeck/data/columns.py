@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from limbeck.data.records import Columns, Table
@@ -79,6 +80,50 @@ class Roles:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A column that is not there: the one named `name`, or if that is None one with a usual name for its role."""
+
+    role: str
+    name: str | None
+    hint: str = ""
+
+
+class ColumnsMissing(DataError):
+    """All columns that a table lacks; those of the roles `trained` were named when a model was trained."""
+
+    def __init__(self, table: Table, lacks: Sequence[Lack], trained: Collection[str] = ()) -> None:
+        self.table = table
+        self.lacks = sorted(lacks, key=lambda lack: list(FLAGS).index(lack.role))
+        named = [
+            f"no column {lack.name!r}, "
+            + ("which the model was trained with" if lack.role in trained else f"named by {FLAGS[lack.role]}")
+            for lack in self.lacks
+            if lack.name is not None
+        ]
+        usual = [lack.role for lack in self.lacks if lack.name is None]
+        said = [*named, *([f"no column with a usual name for the {' or the '.join(usual)}"] if usual else [])]
+        to_name = [lack.role for lack in self.lacks if lack.name is None or lack.role in trained]
+        parts = [f"{table.name} has {', and '.join(said)}; it has {_list(table.columns)}."]
+        parts += [_say(*to_name)] if to_name else []
+        super().__init__(" ".join([*parts, *(lack.hint for lack in self.lacks if lack.hint)]))
+
+    def of_training(self, said: Columns) -> ColumnsMissing:
+        """The same where a model's own columns were taken but for those that were `said`."""
+        return ColumnsMissing(
+            self.table, self.lacks, [lack.role for lack in self.lacks if lack.name and not getattr(said, lack.role)]
+        )
+
+
+@contextmanager
+def named_in_training(said: Columns) -> Iterator[None]:
+    """Within, columns that were not `said` are those of a model's training data: an error says so of missing ones."""
+    try:
+        yield
+    except ColumnsMissing as error:
+        raise error.of_training(said) from None
+
+
 def find_roles(table: Table, columns: Columns, *, labelled: bool, task: str | None = None) -> Roles:
     """The roles of a table's columns.
 
@@ -89,17 +134,20 @@ def find_roles(table: Table, columns: Columns, *, labelled: bool, task: str | No
         task: `embed` takes pairs of texts with a label, a negative text, or neither; `answer` takes answers.
 
     Raises:
-        DataError: a column is not there, or none or several have a usual name.
+        DataError: columns are not there (all are named), or none or several have a usual name.
         UsageError: the pair is asked for twice, as a column and behind a separator.
     """
     if columns.pair and columns.pair_separator:
         raise UsageError("the pair is in a column of its own or behind a separator: drop --pair or --pair-separator")
+    lacks: list[Lack] = []
     if labelled and task == "embed":
-        return _embed_roles(table, columns)
+        return _embed_roles(table, columns, lacks)
     labels: tuple[str, ...] = ()
     if labelled:
-        labels = _label_columns(table, columns)
-    text, pair = _text_columns(table, columns, set(labels))
+        labels = _label_columns(table, columns, lacks)
+    text, pair = _text_columns(table, columns, set(labels), lacks)
+    if lacks:
+        raise ColumnsMissing(table, lacks)
     used = [text, *([pair] if pair else []), *labels]
     if len(set(used)) < len(used):
         raise DataError(f"{table.name}: one column is named twice: {', '.join(map(repr, used))}")
@@ -109,15 +157,17 @@ def find_roles(table: Table, columns: Columns, *, labelled: bool, task: str | No
     return Roles(text, pair, labels, answers=task == "answer" or named_so)
 
 
-def _embed_roles(table: Table, columns: Columns) -> Roles:
+def _embed_roles(table: Table, columns: Columns, lacks: list[Lack]) -> Roles:
     """Two texts, and what says how alike they are: a label, a negative text, or that they are a pair."""
     negative = next((name for name in table.columns if name.lower() in NEGATIVE_NAMES), None)
     labels: tuple[str, ...] = ()
     if columns.label:
-        labels, negative = (_said(table, "label", columns.label),), None
+        labels, negative = (_said(table, "label", columns.label, lacks),), None
     elif columns.label is None and negative is None and any(name.lower() in _LABEL_NAMES for name in table.columns):
-        labels = _label_columns(table, columns)
-    text, pair = _text_columns(table, columns, {*labels, *([negative] if negative else [])})
+        labels = _label_columns(table, columns, lacks)
+    text, pair = _text_columns(table, columns, {*labels, *([negative] if negative else [])}, lacks)
+    if lacks:
+        raise ColumnsMissing(table, lacks)
     if pair is None and not columns.pair_separator:
         raise DataError(
             f"{table.name}: the task embed learns from pairs of texts, and only {text!r} was found among "
@@ -126,18 +176,18 @@ def _embed_roles(table: Table, columns: Columns) -> Roles:
     return Roles(text, pair, labels, negative)
 
 
-def _text_columns(table: Table, columns: Columns, taken: set[str]) -> tuple[str, str | None]:
+def _text_columns(table: Table, columns: Columns, taken: set[str], lacks: list[Lack]) -> tuple[str, str | None]:
     """The text's column and the pair's."""
     free = {name for name in table.columns if name not in taken}
-    said = _said(table, "text", columns.text) if columns.text else None
+    said = _said(table, "text", columns.text, lacks) if columns.text else None
     if columns.pair:
-        pair = _said(table, "pair", columns.pair)
-        return said or _usual(table, "text", TEXT_RANKS, free - {pair}), pair
+        pair = _said(table, "pair", columns.pair, lacks)
+        return said or _usual(table, "text", TEXT_RANKS, free - {pair}, lacks), pair
     if columns.pair is None and columns.pair_separator is None:
         found = _usual_pair(table, said, free)
         if found is not None:
             return found
-    return said or _usual(table, "text", TEXT_RANKS, free), None
+    return said or _usual(table, "text", TEXT_RANKS, free, lacks), None
 
 
 def _usual_pair(table: Table, said: str | None, free: set[str]) -> tuple[str, str] | None:
@@ -157,30 +207,29 @@ def _usual_pair(table: Table, said: str | None, free: set[str]) -> tuple[str, st
     return None
 
 
-def _label_columns(table: Table, columns: Columns) -> tuple[str, ...]:
+def _label_columns(table: Table, columns: Columns, lacks: list[Lack]) -> tuple[str, ...]:
     if not columns.label:
         taken = {columns.text, columns.pair}
-        return (_usual(table, "label", LABEL_RANKS, {name for name in table.columns if name not in taken}),)
+        return (_usual(table, "label", LABEL_RANKS, {name for name in table.columns if name not in taken}, lacks),)
     if columns.label in table.columns or "," not in columns.label:
-        return (_said(table, "label", columns.label),)
-    return tuple(_said(table, "label", name.strip()) for name in columns.label.split(",") if name.strip())
+        return (_said(table, "label", columns.label, lacks),)
+    return tuple(_said(table, "label", name.strip(), lacks) for name in columns.label.split(",") if name.strip())
 
 
-def _said(table: Table, role: str, name: str) -> str:
-    """The column that the user named: exactly, else whatever the case of its letters."""
+def _said(table: Table, role: str, name: str, lacks: list[Lack]) -> str:
+    """The column that was named: exactly, else whatever the case of its letters; one of `lacks` if it is not there."""
     if name in table.columns:
         return name
     same = [column for column in table.columns if column.lower() == name.lower()]
     if len(same) == 1:
         return same[0]
     near = difflib.get_close_matches(name, table.columns, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise DataError(
-        f"{table.name} has no column {name!r}, named by {FLAGS[role]}; it has {_list(table.columns)}.{hint}"
-    )
+    lacks.append(Lack(role, name, f"Did you mean {near[0]!r}?" if near else ""))
+    return name
 
 
-def _usual(table: Table, role: str, ranks: Sequence[Sequence[str]], free: set[str]) -> str:
+def _usual(table: Table, role: str, ranks: Sequence[Sequence[str]], free: set[str], lacks: list[Lack]) -> str:
+    """The column with a usual name for the role; one of `lacks` if there is none."""
     for rank in ranks:
         found = [column for column in table.columns if column in free and column.lower() in rank]
         if len(found) > 1:
@@ -189,10 +238,8 @@ def _usual(table: Table, role: str, ranks: Sequence[Sequence[str]], free: set[st
         if found:
             return found[0]
     pairs = role == "label" and _usual_pair(table, None, free) is not None
-    raise DataError(
-        f"{table.name} has no column with a usual name for the {role}; it has {_list(table.columns)}. {_say(role)}"
-        + " Vectors are learnt from pairs without a label: pass --task embed." * pairs
-    )
+    lacks.append(Lack(role, None, "Vectors are learnt from pairs without a label: pass --task embed." * pairs))
+    return ""
 
 
 def _list(columns: Sequence[str]) -> str:
@@ -200,4 +247,5 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def _say(*roles: str) -> str:
-    return f"Name the column with {' and '.join(FLAGS[role] for role in roles)}."
+    flags = list(dict.fromkeys(FLAGS[role] for role in roles))
+    return f"Name the column{'s' * (len(flags) > 1)} with {' and '.join(flags)}."

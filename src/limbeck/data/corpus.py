@@ -16,7 +16,6 @@ from limbeck.data.problems import BadRows, RowProblem
 from limbeck.data.records import Columns, Record, Table
 from limbeck.data.sources import FORMATS, SPLIT_NAME, SPLIT_OF, Source, open_source
 from limbeck.data.values import read_texts
-from limbeck.errors import DataError
 
 HELD_OUT_SHARE = 0.05
 MAX_HELD_OUT = 1_000  # passages: more sharpen no perplexity worth the time
@@ -66,12 +65,10 @@ def load_corpus(source: str | Path, text: str | None = None, *, skipped: Path | 
             name: [passage for table in tables for passage in _passages(table, columns, of_files, bad)]
             for name, tables in opened.splits.items()
         }
-    notes = [*opened.notes]
-    if bad.count:
-        notes.append(f"Left out {bad.count:,} bad row{'' if bad.count == 1 else 's'}, written to {skipped}.")
+    notes = [*opened.notes, *bad.notes]
     train, held_out, note = _hold_out(read)
     if not train or not held_out:
-        raise DataError(
+        raise bad.too_few(
             f"{source} holds {len(train) + len(held_out)} passages, too few to learn from some and judge by others: "
             "separate the texts of a file by blank lines, or add more"
         )

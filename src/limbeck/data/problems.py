@@ -14,6 +14,7 @@ from limbeck.errors import DataError
 from limbeck.files import as_usual
 
 SHOWN = 20
+SHOWN_OF_TOO_MANY = 5  # of rows that were left out, where those that stay are too few: the first say why
 REMEDY = "Mend what is said above, or pass `--skip-bad-rows` to go on without such rows."
 
 
@@ -59,6 +60,21 @@ class BadRows:
         if self._skipped is not None:
             self._write(record.file or table.name, record, problem)
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the rows that were set aside."""
+        if self._skipped is None or not self.count:
+            return []
+        return [f"Left out {self.count:,} bad {self._noun()}, written to {self._skipped.name}."]
+
+    def too_few(self, problem: str) -> DataError:
+        """The error that too few rows are left, with what was wrong with those that were set aside."""
+        if not self.count:
+            return DataError(problem)
+        were = "was" if self.count == 1 else "were"
+        said = f"{problem}. {self.count:,} {self._noun()} {were} left out, as bad:"
+        return DataError("\n".join([said, *self._lines(SHOWN_OF_TOO_MANY)]))
+
     def __enter__(self) -> BadRows:
         return self
 
@@ -88,9 +104,15 @@ class BadRows:
             # ASCII, so that broken bytes come through as escapes; str for what JSON does not know, as dates.
             self._beside.write(json.dumps(line, default=str) + "\n")
 
+    def _noun(self) -> str:
+        return "row" if self.count == 1 else "rows"
+
     def _message(self) -> str:
-        noun = "row" if self.count == 1 else "rows"
-        lines = [f"{self.count:,} {noun} cannot be used:", *(f"  {line}" for line in self._shown)]
-        if self.count > len(self._shown):
-            lines.append(f"  … and {self.count - len(self._shown):,} more ({self.count:,} in all)")
-        return "\n".join([*lines, REMEDY])
+        said = f"{self.count:,} {self._noun()} cannot be used:"
+        return "\n".join([said, *self._lines(SHOWN), REMEDY])
+
+    def _lines(self, most: int) -> list[str]:
+        lines = [f"  {line}" for line in self._shown[:most]]
+        if self.count > len(lines):
+            lines.append(f"  … and {self.count - len(lines):,} more ({self.count:,} in all)")
+        return lines

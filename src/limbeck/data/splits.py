@@ -61,14 +61,13 @@ def load_splits(
         labels = () if task in UNNAMED else label_order(parts[base].labels, roles.labels)
         known = Known(frozenset(labels), "the training rows")
         parts |= {name: to_dataset(rows, task, bad, known) for name, rows in read.items() if name != base}
-    if bad.count:
-        notes.append(f"Left out {_count(bad.count, 'bad row')}, written to {skipped}.")
+    notes += bad.notes
     del read
     notes.append(f"Task {task}: {why}{', ' + _count(len(labels), 'label') if labels else ''}.")
     unused = [name for name in roles.labels if name not in labels] if len(roles.labels) > 1 else []
     notes += [f"Label columns that are never 1 in train, and are left out: {', '.join(unused)}."] if unused else []
     whole = _hold_out(parts, task)
-    _check(whole.parts, task)
+    _check(whole.parts, task, bad)
     notes += [*whole.notes, *_repeats(whole.parts, whole.keys, contradict=task != "embed")]
     train, dev, test = (whole.parts[name] for name in SPLITS)
     notes += _halves(whole.parts) if train.pairs is not None and task != "answer" else []
@@ -102,7 +101,7 @@ def load_labelled(
     with BadRows(skipped) as bad:
         dataset = to_dataset(rows, task, bad, Known(frozenset(labels), "the model"))
     if not len(dataset):
-        raise DataError(f"{source} holds no row that can be used")
+        raise bad.too_few(f"{source} holds no row that can be used")
     return replace(dataset, left_out=bad.count)
 
 
@@ -168,11 +167,11 @@ def _hold_out(parts: Parts, task: str) -> _Whole:
     return _Whole(done, keys, notes)
 
 
-def _check(parts: Parts, task: str) -> None:
+def _check(parts: Parts, task: str, bad: BadRows) -> None:
     """Raise a `DataError` where the rows are too few, or their labels too alike, to train and prove a model."""
     train = parts["train"]
     if len(train) < MIN_TRAIN_ROWS:
-        raise DataError(f"{_count(len(train), 'row')} to train on, expected at least {MIN_TRAIN_ROWS}")
+        raise bad.too_few(f"{_count(len(train), 'row')} to train on, expected at least {MIN_TRAIN_ROWS}")
     found = sorted(set(map(str, train.labels)))
     several = task in ("multilabel", "tag", "answer")
     unlabelled = task == "embed" and found == [""]
@@ -182,7 +181,9 @@ def _check(parts: Parts, task: str) -> None:
         raise DataError(f"no row to train on has any {_WHAT.get(task, 'label')}")
     for name in MAX_HELD_OUT:
         if not len(parts[name]):
-            raise DataError(f"the split {name} is empty: it has no good row, or no label has two texts to hold one out")
+            raise bad.too_few(
+                f"the split {name} is empty: it has no good row, or no label has two texts to hold one out"
+            )
     if len({parts[name].pairs is None for name in SPLITS}) > 1:
         raise DataError("some of the splits hold one text a row and some hold two; name the columns")
 

@@ -44,7 +44,7 @@ def check_input(source: str | Path, columns: Columns = USUAL, *, skipped: Path |
             except RowProblem as problem:
                 bad.add(table, record, str(problem))
     if not good:
-        raise DataError(f"{table.name} holds no row that can be used")
+        raise bad.too_few(f"{table.name} holds no row that can be used")
     return Checked(good, bad.count)
 
 

@@ -226,14 +226,21 @@ def check_sizes(there: Shape, here: Shape, task: AnyTask | None, weights: Weight
         ]
     if "contrastive" in weights and task is not None and task.name != "embed":
         problems.append(f"contrastive compares vectors, and {task.name} answers with none")
-    if here.heads != there.heads:
-        problems += [
-            f"{name} compares head with head, and the student has {here.heads}, its teacher {there.heads}"
-            for name in _EQUAL_HEADS
-            if name in weights
-        ]
+    by_heads = [name for name in _EQUAL_HEADS if name in weights and here.heads != there.heads]
+    problems += [
+        f"{name} compares head with head, and the student has {here.heads}, its teacher {there.heads}"
+        for name in by_heads
+    ]
     if problems:
-        raise UsageError(f"--objective: {'; '.join(problems)}")
+        remedy = f". {_of_equal_heads(there, here)}" if by_heads else ""
+        raise UsageError(f"--objective: {'; '.join(problems)}{remedy}")
+
+
+def _of_equal_heads(there: Shape, here: Shape) -> str:
+    """What to do where the heads are not as many."""
+    narrower = here.hidden_size != there.hidden_size and here.hidden_size % there.heads == 0
+    written = f", as {here.layers}x{here.hidden_size}x{there.heads}" if narrower else ""
+    return f"Take a student of as many heads{written}, or relations, which needs no equal heads"
 
 
 def relation_heads(student_width: int, teacher_width: int) -> int:

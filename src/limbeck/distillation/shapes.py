@@ -37,15 +37,15 @@ def shape_of(config: Any) -> Shape:
     return Shape(config.num_hidden_layers, config.hidden_size, kept_heads(config), units(config))
 
 
-def parse_shape(text: str, teacher: Shape, *, deeper: bool = False) -> Shape:
+def parse_shape(text: str, teacher: Shape, *, deeper: bool = False, flag: str = "--student") -> Shape:
     """The shape that `text` names: `tinybert-4`, `tinybert-6`, `L3` (3 of the teacher's layers), or sizes.
 
     Sizes are layers x width, as `3x384`, or with heads, or heads and feed-forward too, as `3x384x12x1536`. Where they
     are not stated the heads are as many as the teacher's, or the most below that divide the width, and the feed-forward
     layers are to the width as the teacher's are.
 
-    Raises `UsageError` for another word, for heads that do not divide the width, and unless it may be `deeper` for more
-    layers than the teacher.
+    Raises `UsageError`, with the `flag` that gave it, for another word, for heads that do not divide the width, and
+    unless it may be `deeper` for more layers than the teacher.
     """
     if text in NAMED:
         shape = NAMED[text]
@@ -58,18 +58,16 @@ def parse_shape(text: str, teacher: Shape, *, deeper: bool = False) -> Shape:
         shape = Shape(layers, width, heads, int(sizes[4]) if sizes[4] else round(ratio * width))
     else:
         raise UsageError(
-            f"--student {text!r}: expected {', '.join(NAMED)}, L3 for 3 of the teacher's layers, 3x384 for 3 layers of "
+            f"{flag} {text!r}: expected {', '.join(NAMED)}, L3 for 3 of the teacher's layers, 3x384 for 3 layers of "
             "width 384 (3x384x12x1536 with heads and feed-forward), or pruned-2x for the teacher without its least "
             "important heads and units, twice as fast"
         )
     if not all((shape.layers, shape.hidden_size, shape.heads, shape.intermediate_size)):
-        raise UsageError(f"--student {text}: expected sizes of 1 or more")
+        raise UsageError(f"{flag} {text}: expected sizes of 1 or more")
     if shape.layers > teacher.layers and not deeper:
-        raise UsageError(
-            f"--student {text}: {shape.layers} layers, expected at most {teacher.layers}, as the teacher has"
-        )
+        raise UsageError(f"{flag} {text}: {shape.layers} layers, expected at most {teacher.layers}, as the teacher has")
     if shape.hidden_size % shape.heads:
-        raise UsageError(f"--student {text}: {shape.heads} heads do not divide the width {shape.hidden_size}")
+        raise UsageError(f"{flag} {text}: {shape.heads} heads do not divide the width {shape.hidden_size}")
     return shape
 
 

@@ -33,16 +33,19 @@ class Sizes:
     speedup: float
 
 
-def parse_speedup(student: str) -> float | None:
-    """The 2 of `pruned-2x`, None for the name of another student. Raises `UsageError` for what is no speed-up."""
+def parse_speedup(student: str, flag: str = "--student") -> float | None:
+    """The 2 of `pruned-2x`, None for the name of another student.
+
+    Raises `UsageError`, with the `flag` that gave it, for what is no speed-up.
+    """
     found = _PRUNED.fullmatch(student)
     if found is None:
         if student.startswith("pruned"):
-            raise UsageError(f"--student {student}: expected how many times as fast, as pruned-2x or pruned-1.5x")
+            raise UsageError(f"{flag} {student}: expected how many times as fast, as pruned-2x or pruned-1.5x")
         return None
     speedup = float(found[1])
     if speedup <= 1:
-        raise UsageError(f"--student {student}: expected a speed-up above 1")
+        raise UsageError(f"{flag} {student}: expected a speed-up above 1")
     return speedup
 
 
@@ -81,7 +84,7 @@ def sizes_for(model: TextModel, speedup: float, tokens: int) -> Sizes:
             return Sizes(kept, fit, whole / (kept * of_head + fit * of_unit))
     most = whole / (of_head + FEWEST_UNITS * of_unit)
     raise UsageError(
-        f"--student pruned-{speedup:g}x: removing heads and feed-forward units makes this encoder at most "
+        f"pruned-{speedup:g}x: removing heads and feed-forward units makes this encoder at most "
         f"{most:.1f} times as fast at {tokens} tokens, with one head and {FEWEST_UNITS} units left in each layer: ask "
         "for less, or for fewer layers, as L3"
     )

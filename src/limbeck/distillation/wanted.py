@@ -26,25 +26,29 @@ PRESETS: dict[str, Weights] = {
     "minilm": {"soft": 1.0, "distributions": 1.0, "values": 1.0},
     "minilmv2": {"soft": 1.0, "relations": 1.0},
 }
-_WEIGHTED = re.compile(r"\s*([a-z]+)\s*=\s*(\d+(?:\.\d*)?|\.\d+)\s*")
+_WEIGHT = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 
 
-def parse_objective(text: str) -> Weights:
+def parse_objective(text: str, flag: str = "--objective") -> Weights:
     """The weights of a preset, or of objectives written out, as `soft=0.5,hidden=1`.
 
-    Raises `UsageError` for what is neither, for a name that is no objective, and where nothing has any weight.
+    Raises `UsageError`, with the `flag` that gave them, for what is neither, for a name that is no objective, for a
+    weight below 0, and where nothing has any weight.
     """
     if text in PRESETS:
         return dict(PRESETS[text])
-    matches = [_WEIGHTED.fullmatch(part) for part in text.split(",")]
-    found = {match[1]: float(match[2]) for match in matches if match}
-    unknown = [name for name in found if name not in NAMES]
-    if not all(matches) or unknown or len(found) < len(matches):
+    parts = [part.strip() for part in text.split(",")]
+    written = [(name.strip(), weight.strip()) for name, _, weight in (part.partition("=") for part in parts)]
+    names = {name for name, _ in written}
+    if not names <= set(NAMES) or len(names) < len(parts):
         raise UsageError(
-            f"--objective {text!r}: expected one of {', '.join(PRESETS)}, or objectives with weights, each once, as "
+            f"{flag} {text!r}: expected one of {', '.join(PRESETS)}, or objectives with weights, each once, as "
             f"soft=0.5,hidden=1, of {', '.join(NAMES)}"
         )
-    kept = {name: weight for name, weight in found.items() if weight}
+    wrong = [part for part, (_, weight) in zip(parts, written, strict=True) if not _WEIGHT.fullmatch(weight)]
+    if wrong:
+        raise UsageError(f"{flag} {text}: expected weights of 0 or more, as soft=0.5, and not {', '.join(wrong)}")
+    kept = {name: float(weight) for name, weight in written if float(weight)}
     if not kept:
-        raise UsageError(f"--objective {text}: nothing has any weight, so nothing would be learnt")
+        raise UsageError(f"{flag} {text}: nothing has any weight, so nothing would be learnt")
     return kept

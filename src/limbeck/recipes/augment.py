@@ -19,6 +19,7 @@ from limbeck.recipes.arguments import check_numbers
 from limbeck.recipes.augmenting.files import SplitFormat, check_place, check_source, write_splits
 from limbeck.recipes.augmenting.methods import EDA, Asked, makers_of
 from limbeck.recipes.augmenting.notes import outcome_lines
+from limbeck.recipes.skipped import skipped_beside, skipped_rows
 from limbeck.recipes.train import DEFAULT_BASE
 
 
@@ -150,30 +151,30 @@ def augment(
     )
     asked.check()
     check_place(out)
-    with stage("Reading the data"):
-        check_source(data)
-        columns = Columns(text, pair, label, pair_separator, label_separator)
-        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        splits = load_splits(data, columns, task=task, skipped=skipped)
-        notes(splits.notes)
-    train = splits.train
-    _check_task(asked.methods, splits.task, sides, train.pairs is not None, format)
-    torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
-    with stage("Loading what the methods need"):
-        makers = makers_of(asked, train, Accelerator().device)
-    texts = len(train) * copies * (2 if train.pairs is not None and sides == "both" else 1)
-    with stage("Making rows"):
-        with progress_bar("texts", texts * len(makers)) as update:
-            made = make_rows(
-                splits,
-                makers,
-                copies=copies,
-                sides=sides,
-                seed=seed,
-                progress=lambda name: lambda done: update(asked.methods.index(name) * texts + done, name),
-            )
-        notes(outcome_lines(made, train))
-    write_splits(out, splits, made, format)
+    with skipped_rows(skipped_beside(out) if skip_bad_rows else None) as skipped:
+        with stage("Reading the data"):
+            check_source(data)
+            columns = Columns(text, pair, label, pair_separator, label_separator)
+            splits = load_splits(data, columns, task=task, skipped=skipped)
+            notes(splits.notes)
+        train = splits.train
+        _check_task(asked.methods, splits.task, sides, train.pairs is not None, format)
+        torch.set_num_threads(usable_cpus())  # the default counts cores and cannot see a container's quota
+        with stage("Loading what the methods need"):
+            makers = makers_of(asked, train, Accelerator().device)
+        texts = len(train) * copies * (2 if train.pairs is not None and sides == "both" else 1)
+        with stage("Making rows"):
+            with progress_bar("texts", texts * len(makers)) as update:
+                made = make_rows(
+                    splits,
+                    makers,
+                    copies=copies,
+                    sides=sides,
+                    seed=seed,
+                    progress=lambda name: lambda done: update(asked.methods.index(name) * texts + done, name),
+                )
+            notes(outcome_lines(made, train))
+        write_splits(out, splits, made, format)
     rows = (len(train), len(made.rows), len(splits.dev), len(splits.test))
     return Augmented(str(out), splits.task, *rows, made.counts)
 

@@ -62,7 +62,7 @@ def bench(
     data
         A CSV, TSV, JSONL or Parquet file of texts.
     text
-        The column of the text; by default as in the training data, or found by its usual names.
+        The column of the text; by default the one named in training, or where none was, found by its usual names.
     pair
         The column of the second text of a pair.
     pair_separator
@@ -139,7 +139,7 @@ def _page_maker(out: Path | None) -> Callable[[Benchmark], str] | None:
 def _texts(predictor: Predictor, data: Path, said: Columns, rows: int) -> tuple[list[Text], int]:
     """Texts to time, at most so many, and how many bad rows among them were left out, which is said."""
     columns = input_columns(predictor, said)
-    input_place(predictor, data, columns)
+    input_place(predictor, data, columns, said)
     bad: list[str] = []
     found = islice(stream_input(data, columns, skip_bad_rows=True, on_bad=bad.append), rows)
     texts: list[Text] = [row.text if row.pair is None else (row.text, row.pair) for row in found]

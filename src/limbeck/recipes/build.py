@@ -119,7 +119,7 @@ def _check_student(student: str | None, objective: str, unlabelled: Sequence[str
     check_heeded(unlabelled, weights)
     for source in unlabelled:
         open_input(source)
-    check_student_of_base(student, base, weights)
+    check_student_of_base(student, base, weights, "--distill")
 
 
 def _compiled_teacher(

@@ -32,6 +32,7 @@ from limbeck.recipes.distilling.taught import student_task
 from limbeck.recipes.distilling.teachers import check_out, open_teachers
 from limbeck.recipes.distilling.trimmed import read_by_both
 from limbeck.recipes.distilling.worth import contest
+from limbeck.recipes.skipped import skipped_beside, skipped_rows
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker
 from limbeck.recipes.training.choices import default_epochs, default_learning_rate, plan_of
@@ -208,30 +209,31 @@ def distill(
     teachers = processes.on_first(lambda: open_teachers(teacher, with_teacher, teacher_variant, weights))
     bundle = teachers[0].bundle
     check_student(student, start, bundle, weights, layer_map, of_text)
-    with stage("Reading the data"):
-        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, general, weights, skipped))
-        notes(rows.notes)
-    mark = rows.mark(arguments, teachers)
-    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="distill"))) is not None:
-        return done
+    with skipped_rows(skipped_beside(out) if skip_bad_rows else None) as skipped:
+        with stage("Reading the data"):
+            rows = processes.on_first(lambda: rows_of(bundle, data, said, unlabelled, general, weights, skipped))
+            notes(rows.notes)
+        mark = rows.mark(arguments, teachers)
+        done = processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="distill"))
+        if done is not None:
+            return done
 
-    processes.share_cpus()
-    task = student_task(bundle, rows.splits)
-    torch.manual_seed(seed)
-    master = load_model(bundle.folder, task, pooling=bundle.manifest.model.pooling)
-    plan = plan_of(
-        arguments,
-        epochs=epochs or default_epochs(rows.to_learn, batch * accumulate, task.outputs),
-        learning_rate=learning_rate or GENERAL_RATE,
-        checkpoint_seconds=checkpoint_seconds,
-    )
-    beginning = start
-    if rows.plain is not None:
-        beginning = _general(bundle, rows.plain, plan, arguments, out, overwrite)
+        processes.share_cpus()
+        task = student_task(bundle, rows.splits)
         torch.manual_seed(seed)
-    asked = asked_student(beginning, student, bundle, master, task, weights, dropout)
-    check_sizes(shape_of(master.config), asked.shape, task, weights)
+        master = load_model(bundle.folder, task, pooling=bundle.manifest.model.pooling)
+        plan = plan_of(
+            arguments,
+            epochs=epochs or default_epochs(rows.to_learn, batch * accumulate, task.outputs),
+            learning_rate=learning_rate or GENERAL_RATE,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        beginning = start
+        if rows.plain is not None:
+            beginning = _general(bundle, rows.plain, plan, arguments, out, overwrite)
+            torch.manual_seed(seed)
+        asked = asked_student(beginning, student, bundle, master, task, weights, dropout)
+        check_sizes(shape_of(master.config), asked.shape, task, weights)
     course = Course(
         teachers=(replace(teachers[0], model=master), *teachers[1:]),
         master=master,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from limbeck.bundle import Bundle
 from limbeck.console import say
 from limbeck.data import Columns, Dataset, load_labelled, load_splits
+from limbeck.data.columns import named_in_training
+from limbeck.data.records import USUAL
 from limbeck.data.sampling import JUDGED_ROWS, at_most
 from limbeck.errors import DataError
 from limbeck.predictor import encode_labels, labelled_inputs, tokenize
 from limbeck.proving import HeldOut
+from limbeck.recipes.skipped import skipped_rows
 from limbeck.text import OnLong, Tokenizer
 
 
@@ -30,11 +34,13 @@ def training_splits(bundle: Bundle) -> tuple[Dataset, Dataset, Dataset]:
     Raises `DataError` when the data is gone or is no longer what the bundle was trained on.
     """
     source = bundle.manifest.source
-    skipped = bundle.folder / ".skipped.jsonl" if source.skipped else None
     columns = Columns(**source.columns)
-    splits = load_splits(source.path, columns, task=bundle.manifest.task.name, skipped=skipped)
-    if skipped is not None:
-        skipped.unlink(missing_ok=True)
+    with (
+        TemporaryDirectory() as folder,
+        named_in_training(USUAL),
+    ):  # the bad rows were written down when the bundle was trained
+        skipped = Path(folder) / "skipped.jsonl" if source.skipped else None
+        splits = load_splits(source.path, columns, task=bundle.manifest.task.name, skipped=skipped)
     if splits.sha256 != source.sha256:
         raise DataError(
             f"{source.path} is no longer the data that {bundle.folder} was trained on: "
@@ -61,9 +67,9 @@ def judging(bundle: Bundle, dataset: Dataset, *, on_long: OnLong | None = None) 
 def new_rows(bundle: Bundle, data: str, columns: Columns, *, skip_bad_rows: bool) -> Dataset:
     """Labelled rows that the bundle was not trained on; without columns of their own, those of the training data."""
     named = columns if any(asdict(columns).values()) else Columns(**bundle.manifest.source.columns)
-    skipped = Path(f"{Path(data).name}-skipped.jsonl") if skip_bad_rows else None
-    task = bundle.manifest.task
-    dataset = load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)
+    task, place = bundle.manifest.task, Path(f"{Path(data).name}-skipped.jsonl")
+    with skipped_rows(place if skip_bad_rows else None) as skipped, named_in_training(columns):
+        dataset = load_labelled(data, named, task=task.name, labels=task.labels, skipped=skipped)
     if dataset.left_out:
-        say(f"  left out {dataset.left_out:,} of {dataset.left_out + len(dataset):,} rows as bad, written to {skipped}")
+        say(f"  left out {dataset.left_out:,} of {dataset.left_out + len(dataset):,} rows as bad, written to {place}")
     return dataset

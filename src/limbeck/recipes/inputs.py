@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 from limbeck.data import Columns, InputRow
-from limbeck.data.columns import find_roles
+from limbeck.data.columns import find_roles, named_in_training
 from limbeck.data.problems import SHOWN, character_problem
 from limbeck.data.sources import FORMATS, open_input
 from limbeck.errors import UsageError
 from limbeck.predictor import Predictor
 from limbeck.tasks.records import RECORD_NAMES
 
+REMEDY_OF_LINES = ". A file may hold bad rows: --input FILE --skip-bad-rows"
 CHUNK_ROWS = 4_096  # enough rows to sort by length, little enough to hold
 
 
@@ -33,10 +34,11 @@ def input_columns(predictor: Predictor, said: Columns) -> Columns:
     return Columns(text=text, pair=trained["pair"], pair_separator=trained["pair_separator"])
 
 
-def input_place(predictor: Predictor, path: Path, columns: Columns) -> str:
-    """What a row's number counts, for messages: `reviews.csv, line`."""
+def input_place(predictor: Predictor, path: Path, columns: Columns, said: Columns) -> str:
+    """What a row's number counts, for messages: `reviews.csv, line`; `columns` are `input_columns` of those `said`."""
     table = open_input(path)
-    roles = find_roles(table, columns, labelled=False)
+    with named_in_training(said):
+        roles = find_roles(table, columns, labelled=False)
     if taken := sorted(set(table.columns) & set(RECORD_NAMES)):
         raise UsageError(f"{table.name} has the columns {', '.join(taken)}, which predict writes itself: rename them")
     if predictor.model.pair and roles.pair is None and columns.pair_separator is None:
@@ -64,8 +66,10 @@ def standard_input() -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
-def as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool) -> Iterator[InputRow]:
-    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`."""
+def as_rows(
+    texts: Iterable[str], place: str, separator: str | None, pair: bool, remedy: str = ""
+) -> Iterator[InputRow]:
+    """Texts that came without a file. All that is wrong with those of a chunk is one `UsageError`, with its remedy."""
     if pair and separator is None:
         raise UsageError(
             "this model reads pairs: say what splits each text with --pair-separator '|||', as in "
@@ -80,9 +84,7 @@ def as_rows(texts: Iterable[str], place: str, separator: str | None, pair: bool)
         ]
         if wrong:
             more = f"; and {len(wrong) - SHOWN} more" * (len(wrong) > SHOWN)
-            raise UsageError(
-                f"{'; '.join(wrong[:SHOWN])}{more}. A file may hold bad rows: --input FILE --skip-bad-rows"
-            )
+            raise UsageError(f"{'; '.join(wrong[:SHOWN])}{more}{remedy}")
         for number, text in chunk:
             if not pair:
                 yield InputRow(number, text, None, {"text": text})

@@ -20,7 +20,16 @@ from limbeck.engines.settings import Device
 from limbeck.errors import TooLong, UsageError
 from limbeck.predictor import Predictor, Prepared, load
 from limbeck.recipes.arguments import check_numbers, too_many_threads
-from limbeck.recipes.inputs import CHUNK_ROWS, as_rows, input_columns, input_place, refuse_file_names, standard_input
+from limbeck.recipes.inputs import (
+    CHUNK_ROWS,
+    REMEDY_OF_LINES,
+    as_rows,
+    input_columns,
+    input_place,
+    refuse_file_names,
+    standard_input,
+)
+from limbeck.recipes.skipped import skipped_rows
 from limbeck.tasks.records import Record, to_record
 from limbeck.text import OnLong
 from limbeck.tuning import Objective, kept_tuned
@@ -86,7 +95,7 @@ def predict(
     format
         table, jsonl, csv or parquet; by default as the output's name says, a table on a terminal, else JSONL.
     text
-        The column of the text; by default as in the training data, or found by its usual names.
+        The column of the text; by default the one named in training, or where none was, found by its usual names.
     pair
         The column of the second text of a pair.
     pair_separator
@@ -122,33 +131,35 @@ def predict(
     tuned = device == "cpu" and kept_tuned(predictor.bundle, predictor.variant) is not None
     if variant is None and device == "cpu" and predictor.variant.name != (chosen := predictor.bundle.manifest.chosen):
         say(f"{predictor.variant.name} answers: {chosen} is faster and needs `pip install 'limbeck[openvino]'`")
-    columns = input_columns(predictor, Columns(text=text, pair=pair, pair_separator=pair_separator))
-    total = skipped = 0
-    if input is not None:
-        place = input_place(predictor, input, columns)
-        beside = output or input
-        rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if skip_bad_rows else None
-        checked = check_input(input, columns, skipped=rejects)
-        total, skipped = checked.rows, checked.skipped
-        rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
-    elif texts and texts != ("-",):
-        refuse_file_names(texts)
-        place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
-    else:
-        place = "standard input, line"
-        rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair)
-    chunks = _prepared(predictor, rows, place, on_long)
-    start = time.monotonic()
-    done = truncated = windowed = 0
-    # Beside rows on a terminal a bar would only be in the way.
-    bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
-    with open_writer(output, form) as write, bar as progress:
-        for chunk, prepared in _one_ahead(chunks) if total else chunks:
-            records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
-            write(records)
-            done += len(records)
-            truncated += sum(bool(r["truncated_tokens"]) for r in records)
-            windowed += sum(r["windows"] != 1 for r in records)
+    said = Columns(text=text, pair=pair, pair_separator=pair_separator)
+    columns = input_columns(predictor, said)
+    beside = output or input
+    rejects = beside.with_name(f"{beside.stem}-skipped.jsonl") if beside and skip_bad_rows else None
+    with skipped_rows(rejects) as left_out:
+        total = skipped = 0
+        if input is not None:
+            place = input_place(predictor, input, columns, said)
+            checked = check_input(input, columns, skipped=left_out)
+            total, skipped = checked.rows, checked.skipped
+            rows: Iterable[InputRow] = stream_input(input, columns, skip_bad_rows=skip_bad_rows)
+        elif texts and texts != ("-",):
+            refuse_file_names(texts)
+            place, rows = "text", as_rows(texts, "text", columns.pair_separator, predictor.model.pair)
+        else:
+            place = "standard input, line"
+            rows = as_rows(standard_input(), place, columns.pair_separator, predictor.model.pair, REMEDY_OF_LINES)
+        chunks = _prepared(predictor, rows, place, on_long)
+        start = time.monotonic()
+        done = truncated = windowed = 0
+        # Beside rows on a terminal a bar would only be in the way.
+        bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
+        with open_writer(output, form) as write, bar as progress:
+            for chunk, prepared in _one_ahead(chunks) if total else chunks:
+                records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
+                write(records)
+                done += len(records)
+                truncated += sum(bool(r["truncated_tokens"]) for r in records)
+                windowed += sum(r["windows"] != 1 for r in records)
     seconds = time.monotonic() - start
     where = str(output) if output else STANDARD_OUTPUT
     return Predicted(done, truncated, windowed, skipped, seconds, predictor.variant.name, tuned, where)

@@ -28,6 +28,7 @@ from limbeck.recipes.pretraining.card import pretraining_card
 from limbeck.recipes.pretraining.notes import head_lines, outcome_lines, text_lines
 from limbeck.recipes.pretraining.pretrained import PretrainedEncoder, Record, already_pretrained, write_record
 from limbeck.recipes.pretraining.setup import from_nothing, masking_of, packed_text, vocabulary_of
+from limbeck.recipes.skipped import skipped_beside, skipped_rows
 from limbeck.recipes.together import together
 from limbeck.recipes.train import DEFAULT_BASE
 from limbeck.recipes.training.choices import default_learning_rate, plan_of
@@ -141,29 +142,29 @@ def pretrain(
         base = base or DEFAULT_BASE
     arguments = {k: v for k, v in locals().items() if k not in ("out", "overwrite", "checkpoint_seconds")}
     processes = join()
-    with stage("Reading the text"):
-        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        corpus = processes.on_first(lambda: load_corpus(data, text, skipped=skipped))
-        notes(corpus.notes)
-    # The text counts, not where it lies, and what the base is.
-    mark = fingerprint({**arguments, "data": None, "base_sha256": base and base_sha256(base)}, corpus.sha256)
-    if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
-        return done
+    with skipped_rows(skipped_beside(out) if skip_bad_rows else None) as skipped:
+        with stage("Reading the text"):
+            corpus = processes.on_first(lambda: load_corpus(data, text, skipped=skipped))
+            notes(corpus.notes)
+        # The text counts, not where it lies, and what the base is.
+        mark = fingerprint({**arguments, "data": None, "base_sha256": base and base_sha256(base)}, corpus.sha256)
+        if (done := processes.on_first(lambda: already_pretrained(out, arguments, mark, overwrite))) is not None:
+            return done
 
-    processes.share_cpus()
-    work = out.parent / f".{out.name}.pretraining"
-    torch.manual_seed(seed)
-    source, started = _started(base, shape, corpus, arguments, work / f"vocabulary-{mark[:16]}")
-    notes(head_lines(started, next_sentence) if shape is None else ())
-    model = started.model
-    pad_id, _ = processes.on_first(lambda: save_tokenizer(source, model, max_tokens, work / "model"))
-    masking = masking_of(source, whole_words)
-    with stage("Tokenising"):
-        file = work / "model" / "tokenizer.json"
-        train, held_out = processes.on_first(
-            lambda: packed_text(corpus, Tokenizer(file), max_tokens, next_sentence, seed)
-        )
-        notes(text_lines(train, held_out))
+        processes.share_cpus()
+        work = out.parent / f".{out.name}.pretraining"
+        torch.manual_seed(seed)
+        source, started = _started(base, shape, corpus, arguments, work / f"vocabulary-{mark[:16]}")
+        notes(head_lines(started, next_sentence) if shape is None else ())
+        model = started.model
+        pad_id, _ = processes.on_first(lambda: save_tokenizer(source, model, max_tokens, work / "model"))
+        masking = masking_of(source, whole_words)
+        with stage("Tokenising"):
+            file = work / "model" / "tokenizer.json"
+            train, held_out = processes.on_first(
+                lambda: packed_text(corpus, Tokenizer(file), max_tokens, next_sentence, seed)
+            )
+            notes(text_lines(train, held_out))
 
     rate = learning_rate or _learning_rate(model.config.hidden_size, shape)
     plan = plan_of(arguments, learning_rate=rate, checkpoint_seconds=checkpoint_seconds)

@@ -13,6 +13,7 @@ from limbeck.data import Columns, Splits, load_splits
 from limbeck.nn.precision import Precision
 from limbeck.nn.resolve import base_sha256
 from limbeck.recipes.arguments import check_numbers, fingerprint
+from limbeck.recipes.skipped import skipped_beside, skipped_rows
 from limbeck.recipes.together import together
 from limbeck.recipes.tracking import Tracker, check_tracker, tracked
 from limbeck.recipes.training.begun import Begun, begin
@@ -226,21 +227,22 @@ def train(
     columns = Columns(text, pair, label, pair_separator, label_separator)
     processes = join()
     search = search_of(sweep, processes.count)
-    with stage("Reading the data"):
-        skipped = out.parent / f"{out.name}-skipped.jsonl" if skip_bad_rows else None
-        splits = processes.on_first(lambda: load_splits(data, columns, task=task, skipped=skipped))
-        notes(splits.notes)
-    # The rows count, not where they lie, and what the base is.
-    mark = fingerprint({**arguments, "data": None, "base_sha256": base_sha256(base)}, splits.sha256)
-    if (done := processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="train"))) is not None:
-        return done
+    with skipped_rows(skipped_beside(out) if skip_bad_rows else None) as skipped:
+        with stage("Reading the data"):
+            splits = processes.on_first(lambda: load_splits(data, columns, task=task, skipped=skipped))
+            notes(splits.notes)
+        # The rows count, not where they lie, and what the base is.
+        mark = fingerprint({**arguments, "data": None, "base_sha256": base_sha256(base)}, splits.sha256)
+        done = processes.on_first(lambda: already_trained(out, arguments, mark, overwrite, by="train"))
+        if done is not None:
+            return done
 
-    processes.share_cpus()
-    new_task = task_of(splits, normalize)
-    torch.manual_seed(seed)
-    work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
-    begun = begin(new_task, splits, work, arguments)
-    model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
+        processes.share_cpus()
+        new_task = task_of(splits, normalize)
+        torch.manual_seed(seed)
+        work = out.parent / f".{out.name}.{'sweep' if search else 'training'}"
+        begun = begin(new_task, splits, work, arguments)
+        model, prepared, pad_id = begun.model, begun.prepared, begun.pad_id
     plan = _plan(arguments, begun, new_task, splits, checkpoint_seconds)
     chosen = Chosen(plan, work, mark)
     if search is not None:

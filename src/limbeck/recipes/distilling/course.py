@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck.bundle import Bundle
 from limbeck.data import Columns, Corpus, Splits, load_corpus
+from limbeck.data.columns import named_in_training
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.wanted import Weights
 from limbeck.nn.model import TextModel
@@ -67,8 +68,9 @@ def rows_of(
     `said` are the columns that were named; `weights` and `skipped` are as for `read_unlabelled`.
     """
     columns = columns_of(bundle, data, said)
-    splits = read_rows(bundle, data, columns, skipped)
-    others = read_unlabelled(unlabelled, bundle, said, splits, weights, skipped)
+    with named_in_training(said):
+        splits = read_rows(bundle, data, columns, skipped)
+        others = read_unlabelled(unlabelled, bundle, said, splits, weights, skipped)
     return Rows(columns, splits, others, None if general is None else load_corpus(general))
 
 

@@ -65,7 +65,7 @@ def check_general(general: str | None, start: str | None, student: str | None, o
 
 def parse_general(objective: str) -> Weights:
     """The weights of objectives that need no answers. Raises `UsageError` for others."""
-    weights = parse_objective(objective)
+    weights = parse_objective(objective, "--general-objective")
     if wrong := [name for name in weights if name not in (*OF_LAYERS, *OF_ENDS)]:
         raise UsageError(
             f"--general-objective {objective}: plain text has no labels to learn {', '.join(wrong)} from; "

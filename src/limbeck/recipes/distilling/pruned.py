@@ -89,21 +89,22 @@ def check_alone(student: str | None, start: str | None, general: str | None) -> 
             raise UsageError(f"{flag} {value}: --student {student} begins as its teacher; leave {flag} out")
 
 
-def asked_shape(student: str, config: Any) -> Shape:
-    """The shape that `--student` names; of a pruned student that of the teacher, for its own hangs on the rows.
+def asked_shape(student: str, config: Any, flag: str = "--student") -> Shape:
+    """The shape that `student` names; of a pruned student that of the teacher, for its own hangs on the rows.
 
-    Raises `UsageError` for what is no shape and no speed-up, and for a family that cannot be pruned.
+    Raises `UsageError`, with the `flag` that gave it, for what is no shape and no speed-up, and for a family that
+    cannot be pruned.
     """
-    if parse_speedup(student) is None:
-        return parse_shape(student, shape_of(config))
+    if parse_speedup(student, flag) is None:
+        return parse_shape(student, shape_of(config), flag=flag)
     check_prunable(config)
     return shape_of(config)
 
 
-def check_student_of_base(student: str, base: str, weights: Weights) -> None:
+def check_student_of_base(student: str, base: str, weights: Weights, flag: str) -> None:
     """As `asked_shape` and `check_sizes`, before there is a teacher: it will have the sizes of its base."""
     config = load_config(resolve_base(base))
-    check_sizes(shape_of(config), asked_shape(student, config), None, weights)
+    check_sizes(shape_of(config), asked_shape(student, config, flag), None, weights)
 
 
 def chosen_pruning(

@@ -77,8 +77,8 @@ def read_unlabelled(
     notes = [f"Added {len(kept):,} rows without labels."]
     if len(kept) < len(rows):
         notes.append(f"Left out {len(rows) - len(kept):,} rows without labels that have the text of a dev or test row.")
-    if left_out:
-        notes.append(f"Left out {left_out:,} bad rows without labels, written beside {skipped}.")
+    if left_out and skipped is not None:
+        notes.append(f"Left out {left_out:,} bad rows without labels, written beside {skipped.name}.")
     seconds = [row.pair for row in kept if row.pair is not None]
     return Unlabelled([row.text for row in kept], seconds or None, tuple(notes))
 

@@ -52,6 +52,7 @@ ASIDE = {
     "tuning": {"bundle", "engines"},
     "proving": {"bundle", "engines", "predictor"},
     "distillation": {"training"},
+    "report": {"console"},
     "cli": {"show"},
 }
 # And the one module that holds the two worlds together.

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from limbeck.distillation.basis import Basis
 from limbeck.distillation.kept_states import KeptStates, StatesEngine, compared_states, state_widths
-from limbeck.distillation.layer_maps import LayerMap, uniform
+from limbeck.distillation.layer_maps import LayerMap, middle
 from limbeck.distillation.lesson import Lesson, check_sizes, relation_heads
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.students import new_student
-from limbeck.distillation.wanted import NAMES, OF_ENDS, OF_LAYERS, PRESETS, Weights, parse_objective
+from limbeck.distillation.wanted import INSIDE, NAMES, OF_LAST, PRESETS, Weights, parse_objective
 from limbeck.errors import UsageError
 from limbeck.nn.losses import row_loss
 from limbeck.nn.model import TextModel, new_model
@@ -37,23 +37,23 @@ def tokens(length: int, row: int) -> Tokens:
 
 @pytest.fixture
 def gradients(tiny_base: Path) -> Gradients:
-    """The loss of a step, and its gradients, of a student that is half as wide as its teacher."""
+    """The loss of a step, and its gradients, of a student half as wide as its teacher, or with so many `layers` of it."""
 
     def compute(
         weights: Weights,
         *,
         budget: int = 8192,
-        same: bool = False,
+        layers: int = 0,
         labelled: NDArray[np.bool_] | None = None,
         keep_in: Path | None = None,
     ) -> tuple[float, dict[str, Tensor]]:
         torch.manual_seed(0)
         teacher = new_model(str(tiny_base), TASK, dropout=0.0)
-        shape = parse_shape("L2" if same else "1x16", shape_of(teacher.config))
-        student: TextModel = new_student(teacher, TASK, shape, "layers" if same else "random", dropout=0.0).model
+        shape = parse_shape(f"L{layers}" if layers else "1x16", shape_of(teacher.config))
+        student: TextModel = new_student(teacher, TASK, shape, "layers" if layers else "random", dropout=0.0).model
         rows = [tokens(4 + 3 * row, row) for row in range(ROWS)]
         answers = _answers(teacher, rows)
-        layer_map = uniform(shape.layers, 2)
+        layer_map = middle(shape.layers, 2)
         lesson = Lesson(
             teacher,
             student,
@@ -109,12 +109,12 @@ def test_small_pieces_add_up_to_the_whole_batch(gradients: Gradients, name: str)
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("hard", "contrastive")])
 def test_a_copy_of_the_teacher_has_nothing_to_learn(gradients: Gradients, name: str) -> None:
-    loss, found = gradients({name: 1.0}, same=True)
+    loss, found = gradients({name: 1.0}, layers=2)
     assert loss == pytest.approx(0, abs=1e-5)  # but for the half precision of the answers
     assert not [parameter for parameter in found if "projections" in parameter]
 
 
-@pytest.mark.parametrize("name", [n for n in (*OF_LAYERS, *OF_ENDS) if n not in ("directions", "patient")])
+@pytest.mark.parametrize("name", [n for n in INSIDE if n not in ("directions", "patient")])
 def test_kept_states_teach_what_computed_ones_do(gradients: Gradients, name: str, tmp_path: Path) -> None:
     loss, wanted = gradients({name: 1.0})
     kept, found = gradients({name: 1.0}, keep_in=tmp_path)
@@ -124,9 +124,14 @@ def test_kept_states_teach_what_computed_ones_do(gradients: Gradients, name: str
         torch.testing.assert_close(found[parameter], gradient, atol=1e-3, rtol=1e-2)
 
 
-@pytest.mark.parametrize("name", [*OF_LAYERS, *OF_ENDS])
+@pytest.mark.parametrize("name", INSIDE)
 def test_kept_states_of_a_copy_are_its_own(gradients: Gradients, name: str, tmp_path: Path) -> None:
-    assert gradients({name: 1.0}, same=True, keep_in=tmp_path)[0] == pytest.approx(0, abs=1e-5)
+    assert gradients({name: 1.0}, layers=2, keep_in=tmp_path)[0] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", OF_LAST)
+def test_the_last_layer_learns_from_the_one_that_it_is_mapped_to(gradients: Gradients, name: str) -> None:
+    assert gradients({name: 1.0}, layers=1)[0] == pytest.approx(0, abs=1e-5)  # it began as the first of two
 
 
 def test_weights_weigh(gradients: Gradients) -> None:

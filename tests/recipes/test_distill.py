@@ -625,7 +625,7 @@ def test_plain_text_has_a_layer_map_and_counts_by_its_content(
     with pytest.raises(UsageError, match=r"--layer-map 0:2: .*the teacher has no layer 2"):
         distill(classify_bundle, reviews_csv, general=str(text), **{**settings, "layer_map": "0:2"})
     with pytest.raises(UsageError, match="--layer-map last: has no meaning"):
-        distill(classify_bundle, reviews_csv, general=str(text), general_objective="relations=1", **settings)
+        distill(classify_bundle, reviews_csv, general=str(text), general_objective="embeddings=1", **settings)
     assert not list(tmp_path.glob("*student*"))
     first = distill(classify_bundle, reviews_csv, general=str(text), **settings)
     text.rename(moved)

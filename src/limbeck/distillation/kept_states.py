@@ -28,7 +28,7 @@ _OF_LAST = {
 
 def compared_states(weights: Weights, layer_map: LayerMap, layers: int) -> list[StateName]:
     """Which states of a teacher with so many layers the objectives compare, each once."""
-    found = [(kind, layers - 1) for name, kinds in _OF_LAST.items() if name in weights for kind in kinds]
+    found = [(kind, layer_map[-1][1]) for name, kinds in _OF_LAST.items() if name in weights for kind in kinds]
     if "embeddings" in weights:
         found.append(("hidden", 0))
     if "samples" in weights:

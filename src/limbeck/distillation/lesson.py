@@ -19,7 +19,7 @@ from limbeck.distillation.kept_states import KeptStates
 from limbeck.distillation.layer_maps import LayerMap
 from limbeck.distillation.shapes import Shape, shape_of
 from limbeck.distillation.states import States, captured
-from limbeck.distillation.wanted import OF_ANSWERS, OF_ENDS, OF_LAYERS, Weights
+from limbeck.distillation.wanted import INSIDE, OF_ANSWERS, OF_LAYERS, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.losses import RowLoss, mean_over_words
 from limbeck.nn.model import TextModel
@@ -83,7 +83,7 @@ class Lesson:
         self.temperature, self.layer_map, self.answers, self.states = temperature, layer_map, answers, states
         self.labelled = None if labelled is None else torch.from_numpy(labelled)
         self.teacher_ids = None if teacher_ids is None else torch.from_numpy(teacher_ids).to(device)
-        self.inside = any(name in weights for name in (*OF_LAYERS, *OF_ENDS))
+        self.inside = any(name in weights for name in INSIDE)
         self.heads = kept_heads(student.config)
         here, there = student.config.hidden_size, teacher.config.hidden_size
         self.relation_heads = relation_heads(attention_width(student.config), attention_width(teacher.config))
@@ -198,8 +198,8 @@ class Lesson:
 
         def compared(kinds: tuple[str, str], heads: int) -> Tensor:
             found, wanted = (
-                o.scaled_products(getattr(states, kinds[0])[-1], getattr(states, kinds[1])[-1], heads)
-                for states in (ours, theirs)
+                o.scaled_products(getattr(states, kinds[0])[layer], getattr(states, kinds[1])[layer], heads)
+                for states, layer in zip((ours, theirs), self.layer_map[-1], strict=True)
             )
             return o.relations(found, wanted, mask)
 

@@ -15,9 +15,12 @@ OF_ANSWERS = ("soft", "logits", "contrastive")
 WITHOUT_STATES = ("hard", *OF_ANSWERS)
 # Layer for layer, along the layer map.
 OF_LAYERS = ("hidden", "directions", "patient", "attention")
-# Of the last layers, or of the embeddings.
-OF_ENDS = ("embeddings", "distributions", "values", "relations", "samples")
-NAMES = ("hard", *OF_ANSWERS, *OF_LAYERS, *OF_ENDS)
+# Of the student's last mapped layer and the one that it learns from.
+OF_LAST = ("distributions", "values", "relations")
+BY_LAYER_MAP = (*OF_LAYERS, *OF_LAST)
+# Of all that is inside: those too that compare embeddings, or what the whole encoders give.
+INSIDE = (*BY_LAYER_MAP, "embeddings", "samples")
+NAMES = ("hard", *OF_ANSWERS, *INSIDE)
 PRESETS: dict[str, Weights] = {
     "default": {"soft": 0.5, "hard": 0.5},
     "hinton": {"soft": 0.9, "hard": 0.1},

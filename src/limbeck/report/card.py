@@ -6,7 +6,8 @@ import json
 import re
 
 from limbeck.bundle import Manifest
-from limbeck.report.facts import entries, interval, metric_name, numeric, points, rate, size_of, verdict
+from limbeck.console import megabytes
+from limbeck.report.facts import entries, interval, metric_name, numeric, points, rate, verdict
 from limbeck.report.html import plain
 from limbeck.report.made import commands, machine_words
 from limbeck.report.usage import lacks_heads, limbeck_usage, onnxruntime_usage, transformers_usage
@@ -98,7 +99,7 @@ def _variants(manifest: Manifest) -> str:
             "–" if numeric(manifest) else f"{c.changed:,} of {c.rows:,}",
             rate(c),
             f"{c.speed.single_ms:.1f} ms",
-            size_of(c.size_bytes),
+            megabytes(c.size_bytes),
             "**chosen**" if entry.chosen else entry.state if c.holds else f"refused, over {c.max_drop_points:g} points",
         )
         lines.append(f"| {' | '.join(cells)} |")

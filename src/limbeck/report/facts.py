@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.bundle import Manifest
+from limbeck.console import megabytes
 from limbeck.data import Dataset
 from limbeck.measure import Certificate, proves_little
 from limbeck.tasks import NUMERIC, Logits
@@ -130,12 +131,12 @@ def changed(manifest: Manifest, c: Certificate) -> str:
 
 def _versus_fp32(manifest: Manifest, c: Certificate) -> list[str]:
     fp32 = fp32_of(manifest)
-    speed, size = f"{rate(c)} rows/s", size_of(c.size_bytes)
+    speed, size = f"{rate(c)} rows/s", megabytes(c.size_bytes)
     if fp32 is None or fp32.variant == c.variant:
         return [f"It answers {speed} on {c.machine.cpu} and takes {size}."]
     return [
         f"On {c.machine.cpu} it answers {speed}, {faster(fp32, c)} fp32 ONNX ({rate(fp32)} rows/s), "
-        f"and its {size} are {smaller(fp32, c)} the {size_of(fp32.size_bytes)} of fp32."
+        f"and its {size} are {smaller(fp32, c)} the {megabytes(fp32.size_bytes)} of fp32."
     ]
 
 
@@ -179,11 +180,6 @@ def rate(c: Certificate) -> str:
     """Rows a second, without digits that mean nothing."""
     value = c.speed.rows_per_second
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def size_of(size_bytes: int) -> str:
-    """Megabytes."""
-    return f"{size_bytes / 1e6:.1f} MB"
 
 
 def metric_name(metric: str) -> str:

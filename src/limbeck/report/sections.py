@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from limbeck.bundle import Manifest
+from limbeck.console import megabytes
 from limbeck.measure import Certificate
 from limbeck.report.facts import (
     chosen_of,
@@ -16,7 +17,6 @@ from limbeck.report.facts import (
     numeric,
     points,
     rate,
-    size_of,
     smaller,
     verdict,
 )
@@ -49,7 +49,7 @@ def _cards(manifest: Manifest, c: Certificate) -> Html:
         _changed_card(manifest, c),
         (f"{rate(c)} rows/s", f"{faster(fp32, c)} fp32 ONNX" if fp32 and compared else "in batches"),
         (f"{c.speed.single_ms:.1f} ms", f"for one text alone; 95 % within {c.speed.single_p95_ms:.1f} ms"),
-        (size_of(c.size_bytes), f"{smaller(fp32, c)} fp32 ONNX" if fp32 and compared else "on disk"),
+        (megabytes(c.size_bytes), f"{smaller(fp32, c)} fp32 ONNX" if fp32 and compared else "on disk"),
     ]
     return el(
         "div", *(el("div", el("b", value), el("span", what), class_="card") for value, what in cards), class_="cards"

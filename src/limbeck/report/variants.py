@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from limbeck.bundle import Manifest
+from limbeck.console import megabytes
 from limbeck.measure import Certificate, ChangedRow, row_differences
 from limbeck.report.facts import (
     Entry,
@@ -18,7 +19,6 @@ from limbeck.report.facts import (
     numeric,
     points,
     rate,
-    size_of,
 )
 from limbeck.report.html import Html, el, esc, figure, join, shortened, table, user_label, user_text
 from limbeck.report.plots import variants_plot
@@ -80,7 +80,7 @@ def _certificate_row(entry: Entry, numbers: bool) -> tuple[object, ...]:
         "–" if numbers else f"{c.changed:,} of {c.rows:,}",
         rate(c),
         f"{c.speed.single_ms:.1f} ({c.speed.single_p95_ms:.1f})",
-        size_of(c.size_bytes),
+        megabytes(c.size_bytes),
         f"{c.max_abs_logit:.2g} ({c.p99_abs_logit:.2g})",
         f"{s.batch_max_abs_logit:.2g} ({s.batch_changed} of {s.rows})",
         f"{s.padding_max_abs_logit:.2g} ({s.padding_changed} of {s.rows})",

@@ -18,7 +18,7 @@ from limbeck.distillation.layer_maps import parse_layer_map
 from limbeck.distillation.lesson import Lesson, check_sizes
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.students import Start, Student, new_student, usual_start
-from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, Weights, parse_objective
+from limbeck.distillation.wanted import INSIDE, Weights, parse_objective
 from limbeck.errors import UsageError
 from limbeck.files import as_usual
 from limbeck.nn.model import TextModel, new_model, save_model
@@ -66,10 +66,10 @@ def check_general(general: str | None, start: str | None, student: str | None, o
 def parse_general(objective: str) -> Weights:
     """The weights of objectives that need no answers. Raises `UsageError` for others."""
     weights = parse_objective(objective, "--general-objective")
-    if wrong := [name for name in weights if name not in (*OF_LAYERS, *OF_ENDS)]:
+    if wrong := [name for name in weights if name not in INSIDE]:
         raise UsageError(
             f"--general-objective {objective}: plain text has no labels to learn {', '.join(wrong)} from; "
-            f"expected some of {', '.join((*OF_LAYERS, *OF_ENDS))}"
+            f"expected some of {', '.join(INSIDE)}"
         )
     return weights
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from limbeck.distillation.fit_states import SCORE, fit_states, no_loss
 from limbeck.distillation.lesson import Lesson
 from limbeck.distillation.students import Student
-from limbeck.distillation.wanted import OF_ENDS, OF_LAYERS, WITHOUT_STATES, Weights
+from limbeck.distillation.wanted import INSIDE, WITHOUT_STATES, Weights
 from limbeck.errors import UsageError
 from limbeck.recipes.distilling.course import Course
 from limbeck.recipes.distilling.kept import kept_states
@@ -23,12 +23,12 @@ def in_two(weights: Weights, epochs: int) -> tuple[Weights, Weights]:
     """
     if not epochs:
         return {}, weights
-    inside = {name: weight for name, weight in weights.items() if name in (*OF_LAYERS, *OF_ENDS)}
+    inside = {name: weight for name, weight in weights.items() if name in INSIDE}
     answers = {name: weight for name, weight in weights.items() if name not in inside}
     if not inside or not answers:
         raise UsageError(
             f"--layers-first {epochs}: expected an --objective of both kinds, such as tinybert: for the first epochs "
-            f"some of {', '.join((*OF_LAYERS, *OF_ENDS))}, and for the rest some of {', '.join(WITHOUT_STATES)}"
+            f"some of {', '.join(INSIDE)}, and for the rest some of {', '.join(WITHOUT_STATES)}"
         )
     return inside, answers
 

@@ -18,7 +18,7 @@ from limbeck.distillation.pruning import PRUNED, pruned_student
 from limbeck.distillation.shapes import Shape, parse_shape, shape_of
 from limbeck.distillation.speedup import parse_speedup
 from limbeck.distillation.students import Start, Student, check_start, new_student, usual_start
-from limbeck.distillation.wanted import OF_LAYERS, WITHOUT_STATES, Weights
+from limbeck.distillation.wanted import BY_LAYER_MAP, WITHOUT_STATES, Weights
 from limbeck.errors import UsageError
 from limbeck.nn.base import load_config, load_tokenizer
 from limbeck.nn.model import TextModel, new_model
@@ -101,12 +101,12 @@ def layer_map_of(text: str | None, weights: Weights, shape: Shape, teacher: Any,
 
     Raises `UsageError` for one that does not fit, or that neither these objectives nor those of a `general` stage heed.
     """
-    heeded = any(name in weights for name in OF_LAYERS)
+    heeded = any(name in weights for name in BY_LAYER_MAP)
     if text is None and not heeded:
         return ()
     found = parse_layer_map(text or USUAL, student_layers=shape.layers, teacher_layers=teacher.num_hidden_layers)
-    if not heeded and not any(name in general for name in OF_LAYERS):
-        raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(OF_LAYERS)} in --objective")
+    if not heeded and not any(name in general for name in BY_LAYER_MAP):
+        raise UsageError(f"--layer-map {text}: has no meaning without one of {', '.join(BY_LAYER_MAP)} in --objective")
     return found if heeded else ()
 
 

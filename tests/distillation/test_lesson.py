@@ -37,7 +37,7 @@ def tokens(length: int, row: int) -> Tokens:
 
 @pytest.fixture
 def gradients(tiny_base: Path) -> Gradients:
-    """The loss of a step, and its gradients, of a student half as wide as its teacher, or with so many `layers` of it."""
+    """Loss and gradients of a step of a student half as wide as its teacher, or with so many `layers` of it."""
 
     def compute(
         weights: Weights,

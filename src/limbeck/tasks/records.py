@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from msgspec.structs import asdict
 
 from limbeck.tasks.results import Answered, Classification, Embedding, MultiLabelling, Result, Tagging
 

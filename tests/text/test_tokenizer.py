@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
 from limbeck.errors import BundleError, TooLong, UsageError
@@ -80,6 +81,30 @@ def test_a_pair_that_fits_is_read_as_transformers_reads_it(
     assert tokens.input_ids.tolist() == wanted["input_ids"]
     assert tokens.token_type_ids.tolist() == wanted["token_type_ids"]
     assert len(tokens) == tokenizer.lengths([pair[0]], [pair[1]])[0]
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        None,
+        processors.BertProcessing(("</s>", 1), ("<s>", 0)),
+        processors.RobertaProcessing(("</s>", 1), ("<s>", 0)),
+        processors.TemplateProcessing("$A:2 </s> <s>:3", "$A:2 </s> $B:1 <s>:3", [("<s>", 0), ("</s>", 1)]),
+    ],
+)
+@pytest.mark.parametrize("pair", [None, "z", "z y z y", ""])
+def test_special_tokens_stand_where_the_tokenizer_puts_them(tmp_path: Path, processor: Any, pair: str | None) -> None:
+    fast = FastTokenizer(models.BPE({"<s>": 0, "</s>": 1, "y": 2, "z": 3}, []))  # which reads nothing of other letters
+    fast.pre_tokenizer = pre_tokenizers.Whitespace()
+    if processor is not None:
+        fast.post_processor = processor
+    fast.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json")
+    for text in ("y y z", "z", ""):
+        (tokens,) = tokenizer.encode([text], None if pair is None else [pair], max_tokens=64)
+        wanted = fast.encode(text, pair)
+        assert tokens.input_ids.tolist() == wanted.ids
+        assert tokens.token_type_ids.tolist() == wanted.type_ids
 
 
 def test_nothing_is_unknown_to_the_tiny_tokenizer(tokenizer: Tokenizer) -> None:

@@ -8,8 +8,9 @@ beside the other words as they were, and stop words stay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -135,7 +136,7 @@ def _read(masked_model: MaskedModel, masks: Sequence[_Mask], top_k: int) -> None
     for mask in masks:
         ids = mask.tokens.input_ids.copy()
         ids[mask.token] = masked_model.mask_id
-        rows.append(replace(mask.tokens, input_ids=ids))
+        rows.append(msgspec.structs.replace(mask.tokens, input_ids=ids))
     for read in read_masks(masked_model, rows, top_k + 1):  # one more, for the word itself may be among them
         mask = masks[read.row]
         others = other_words(read, mask.word, masked_model, top_k)

@@ -36,8 +36,10 @@ def token_batches(
     Every index occurs once; a row longer than the budget is a batch of its own. Where a further batch costs as much as
     `batch_cost` tokens, rows of one length begin a batch of their own if more tokens would be padded.
     """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    widths = np.array([padded_length(lengths[i], limit=max_length, round_to=round_to) for i in order], dtype=np.int64)
+    sizes, size_of = np.unique(np.asarray(lengths, dtype=np.int64), return_inverse=True)
+    padded = np.array([padded_length(int(size), limit=max_length, round_to=round_to) for size in sizes], dtype=np.int64)
+    order = np.argsort(-size_of, kind="stable")
+    widths = padded[size_of[order]]
     batches: list[NDArray[np.int64]] = []
     start = 0
     while start < len(order):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tokenizers import Encoding
 
 from limbeck.text.tokenizer import Special, Tokenizer, Tokens
@@ -186,14 +186,15 @@ def _packed(sequences: Sequence[tuple[Sequence[Part], int]], special: Sequence[S
     words = np.full((len(sequences), longest), NO_WORD, np.int16)
     rows = []
     for row, (parts, _) in enumerate(sequences):
-        ids, types = [special[0].input_ids], [special[0].token_type_ids]
+        ids: list[ArrayLike] = [special[0].input_ids]
+        types: list[ArrayLike] = [special[0].token_type_ids]
         place = len(special[0].input_ids)
         for before, behind, (document, start, end) in zip(special, special[1:], parts, strict=False):
             words[row, place : place + end - start] = place + _word_places(document.word_starts[start:end])
             ids += [document.input_ids[start:end], behind.input_ids]
-            types += [np.full(end - start, before.text_type_id, np.int8), behind.token_type_ids]
+            types += [[before.text_type_id] * (end - start), behind.token_type_ids]
             place += end - start + len(behind.input_ids)
-        rows.append(Tokens(row, np.concatenate(ids), np.concatenate(types)))
+        rows.append(Tokens(row, np.concatenate(ids, dtype=np.int32), np.concatenate(types, dtype=np.int8)))
     pairs = len(special) > 2
     return Packed(rows, words, np.array([label for _, label in sequences] if pairs else [], np.int8))
 

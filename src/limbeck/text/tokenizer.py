@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
@@ -21,8 +22,7 @@ UnitKind = Literal["words", "context"]
 WINDOW_OVERLAP = 0.25  # of the tokens a window holds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True, eq=False):
     """One sequence for the model: a text, a pair, or a window of one. `row` is its text's index in the call.
 
     `units` are what it is answered for, where they were asked for.
@@ -42,8 +42,8 @@ class Tokens:
 class Special:
     """The special tokens that stand before a text, or behind the last; `text_type_id` is that of the text's tokens."""
 
-    input_ids: NDArray[np.int32]
-    token_type_ids: NDArray[np.int8]
+    input_ids: list[int]
+    token_type_ids: list[int]
     text_type_id: int
 
 
@@ -60,6 +60,7 @@ class Tokenizer:
             raise BundleError(f"{path} is not a tokenizer that the `tokenizers` library reads: {error}") from error
         self._fast.no_truncation()
         self._fast.no_padding()
+        self._special: dict[int, list[Special]] = {}
 
     @property
     def vocabulary_size(self) -> int:
@@ -82,13 +83,19 @@ class Tokenizer:
 
     def special_tokens(self, texts: int) -> list[Special]:
         """The special tokens around one text or two: those before, between and behind."""
-        (piece,) = self.pieces(["a"])
-        whole = self._fast.post_process(piece, piece if texts == 2 else None)
-        ids, types = np.array(whole.ids, np.int32), np.array(whole.type_ids, np.int8)
-        starts = np.flatnonzero(np.diff(whole.special_tokens_mask, prepend=1) == -1)
-        edges = [0, *(edge for start in starts for edge in (start, start + len(piece))), len(ids)]
+        if texts not in self._special:
+            self._special[texts] = self._found_special_tokens(texts)
+        return self._special[texts]
+
+    def _found_special_tokens(self, texts: int) -> list[Special]:
+        read = ((text, self._fast.encode(text).special_tokens_mask) for text in ("a", *self._fast.get_vocab()))
+        sample, pieces = next((text, mask.count(0)) for text, mask in read if 0 in mask)
+        whole = self._fast.encode(sample, sample if texts == 2 else None)
+        ids, types = whole.ids, whole.type_ids
+        starts = [whole.special_tokens_mask.index(0)] + ([whole.sequence_ids.index(1)] if texts == 2 else [])
+        edges = [0, *(edge for start in starts for edge in (start, start + pieces)), len(ids)]
         around = [slice(edges[i], edges[i + 1]) for i in range(0, len(edges), 2)]
-        following = [int(types[start]) for start in starts] + [0]
+        following = [types[start] for start in starts] + [0]
         return [Special(ids[s], types[s], kind) for s, kind in zip(around, following, strict=True)]
 
     def encode(
@@ -149,17 +156,26 @@ class Tokenizer:
         start: int,
     ) -> Tokens:
         """Add the special tokens; `start` is the index of the window's first piece in its text."""
-        whole = self._fast.post_process(first, second)
-        ids, types = np.array(whole.ids, np.int32), np.array(whole.type_ids, np.int8)
-        if units is None:
-            return Tokens(row, ids, types, truncated)
-        side, pieces = (0, len(first)) if second is None else (1, len(second))
-        before = whole.sequence_ids.index(side) if pieces else 0
-        numbers = np.flatnonzero((units.positions >= start) & (units.positions < start + pieces)).astype(np.int32)
-        positions = units.positions[numbers] - np.int32(start - before)
-        if second is not None:  # the first token of the sequence stands for no answer
-            numbers, positions = np.insert(numbers, 0, 0), np.insert(positions, 0, 0)
-        return Tokens(row, ids, types, truncated, Units(positions, numbers, units.spans))
+        texts = [first] if second is None else [first, second]
+        special = self.special_tokens(len(texts))
+        ids, types, before = [*special[0].input_ids], [*special[0].token_type_ids], 0
+        for around, text, behind in zip(special, texts, special[1:], strict=False):
+            before = len(ids)  # in the end that of the last text, whose units are asked for
+            ids += text.ids
+            ids += behind.input_ids
+            types += [around.text_type_id] * len(text)
+            types += behind.token_type_ids
+        here = units and _units_between(units, start, start + len(texts[-1]), before, of_context=second is not None)
+        return Tokens(row, np.array(ids, np.int32), np.array(types, np.int8), truncated, here)
+
+
+def _units_between(units: Units, start: int, end: int, before: int, *, of_context: bool) -> Units:
+    """The units of a window, the pieces `start` to `end` of a text, which stand behind `before` tokens."""
+    numbers = np.flatnonzero((units.positions >= start) & (units.positions < end)).astype(np.int32)
+    positions = units.positions[numbers] - np.int32(start - before)
+    if of_context:  # the first token of the sequence stands for no answer
+        numbers, positions = np.insert(numbers, 0, 0), np.insert(positions, 0, 0)
+    return Units(positions, numbers, units.spans)
 
 
 def unit_spans(tokens: Sequence[Tokens]) -> list[Spans]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.text import Tokenizer, unit_spans
+from limbeck.text import OnLong, Tokenizer, unit_spans
 from limbeck.text.units import units_of, words
 
 
@@ -127,8 +127,8 @@ def test_windows_of_a_context_hold_each_piece_where_it_is(tokenizer_file: Path, 
         seen |= set(window.units.numbers.tolist())
     assert seen == set(range(len(whole.units.spans)))
     pieces = len(whole.units.spans) - 1
-    # Where both do not fit into the 21 tokens beside the special ones, the question keeps half of them.
-    assert {window.truncated_tokens for window in windows} == {max(0, asked - 10) if asked + pieces > 21 else 0}
+    # Where both do not fit into the 21 tokens beside the special ones, the question keeps half of them at least.
+    assert {window.truncated_tokens for window in windows} == {max(0, asked - max(10, 21 - pieces))}
 
 
 def test_a_long_context_is_cut_and_its_question_is_not(tokenizer_file: Path) -> None:
@@ -138,3 +138,12 @@ def test_a_long_context_is_cut_and_its_question_is_not(tokenizer_file: Path) -> 
     assert cut.truncated_tokens == 30 - (12 - 3 - 3)
     assert cut.units.numbers.tolist() == list(range(7))
     assert cut.units.spans[1].tolist() == [0, 4]
+
+
+@pytest.mark.parametrize("on_long", ["truncate", "window"])
+def test_a_long_question_takes_the_room_that_a_short_context_leaves(tokenizer_file: Path, on_long: OnLong) -> None:
+    tokenizer = Tokenizer(tokenizer_file)
+    (cut,) = tokenizer.encode(["the " * 20], ["film a"], max_tokens=15, on_long=on_long, units="context")
+    (whole,) = tokenizer.encode(["the " * 10], ["film a"], max_tokens=15, on_long=on_long, units="context")
+    assert cut.input_ids.tolist() == whole.input_ids.tolist()
+    assert (cut.truncated_tokens, whole.truncated_tokens) == (10, 0)

@@ -214,7 +214,7 @@ def _refuse_long(firsts: Sequence[Encoding], seconds: Sequence[Encoding | None],
 def _truncate(first: Encoding, second: Encoding | None, room: int, *, second_only: bool) -> int:
     """Cut one encoding, or two, to `room` tokens in place; returns how many were cut.
 
-    Under `second_only` the first of two is cut to half of the room at most.
+    Under `second_only` the first of two is cut to what the second leaves, but to no less than half of the room.
     """
     before = len(first) + (len(second) if second is not None else 0)
     if before <= room:
@@ -222,9 +222,9 @@ def _truncate(first: Encoding, second: Encoding | None, room: int, *, second_onl
     if second is None:
         first.truncate(room)
     else:
-        keep = min(len(first), room // 2) if second_only else _share(len(first), len(second), room)
+        keep = max(room // 2, room - len(second)) if second_only else _share(len(first), len(second), room)
         first.truncate(keep)
-        second.truncate(room - keep)
+        second.truncate(room - len(first))
     return before - room
 
 
@@ -243,12 +243,12 @@ def _windows(
 ) -> tuple[int, list[tuple[Encoding, Encoding | None]]]:
     """The windows of a text, or of a pair whose longer text, or the second, slides while the other stands in each.
 
-    The other keeps at most half of the room; how many tokens that cut comes first.
+    The other keeps at most half of the room, or what the one that slides leaves; how many tokens that cut comes first.
     """
     if second is None:
         return 0, [(piece, None) for piece in _slide(first, room)]
     if second_slides or len(first) < len(second):
-        cut = _cut_to(first, room // 2)
+        cut = _cut_to(first, max(room // 2, room - len(second)))
         return cut, [(first, piece) for piece in _slide(second, room - len(first))]
     cut = _cut_to(second, room // 2)
     return cut, [(piece, second) for piece in _slide(first, room - len(second))]

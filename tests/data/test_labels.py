@@ -48,6 +48,7 @@ def test_columns_and_separators_say_multilabel() -> None:
         (3, "regress", 3.0),
         (("a", "b"), "multilabel", ("a", "b")),
         ('["b", "a", "b"]', "multilabel", ("a", "b")),
+        ("['b' \"a's\"\n 'b']", "multilabel", ("a's", "b")),  # an array, as numpy prints it
         (None, "multilabel", ()),
     ],
 )

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from limbeck.data import Splits, load_splits
+from limbeck.data import Splits, load_splits, stream_input
 from limbeck.data.problems import RowProblem
 from limbeck.data.spans import from_spans, from_tags, join_words
 from limbeck.errors import DataError
@@ -131,6 +134,35 @@ def test_words_with_tags_and_texts_with_spans_are_the_same_data(tmp_path: Path) 
     assert found[0].labels == ("LOC", "PER")
     assert found[0].task == found[1].task == "tag"
     assert any("the labels are spans of the text" in note for note in found[1].notes)
+
+
+def as_numpy_prints(words: list[str]) -> str:
+    return str(np.array(words, dtype=object))
+
+
+@pytest.mark.parametrize("spell", [json.dumps, str, as_numpy_prints])
+def test_lists_of_words_and_tags_that_a_csv_file_spells(tmp_path: Path, spell: Callable[[list[str]], str]) -> None:
+    (tmp_path / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows("tokens")))
+    path = tmp_path / "spelled.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["tokens", "ner_tags"])
+        writer.writeheader()
+        writer.writerows({name: spell(values) for name, values in row.items()} for row in rows("tokens"))
+    found = load_splits(path)
+    assert (found.task, found.sha256) == ("tag", load_splits(tmp_path / "lists.jsonl").sha256)
+    assert next(stream_input(path)).text == "On0 Anna Maria met Bob in New York ."
+
+
+def test_lists_of_spans_that_a_csv_file_spells(tmp_path: Path) -> None:
+    made = [*rows("spans"), {"text": "Nobody was there.", "entities": []}]
+    (tmp_path / "lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    path = tmp_path / "spelled.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "entities"])
+        writer.writeheader()
+        writer.writerows(made)
+    found = load_splits(path)
+    assert (found.task, found.sha256) == ("tag", load_splits(tmp_path / "lists.jsonl").sha256)
 
 
 def test_a_text_without_entities_needs_the_task_said_only_where_all_are_without(tmp_path: Path) -> None:

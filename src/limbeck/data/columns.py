@@ -32,6 +32,7 @@ PAIR_RANKS: tuple[tuple[tuple[str, str], ...], ...] = (
         ("anchor", "positive"),
     ),
 )
+WORD_NAMES = ("tokens", "words")  # of columns that may hold lists of words
 TEXT_RANKS: tuple[tuple[str, ...], ...] = (
     ("text",),
     (
@@ -39,7 +40,7 @@ TEXT_RANKS: tuple[tuple[str, ...], ...] = (
         *("utterance", "document", "body", "query", "question"),
         *("sentence1", "question1", "text1", "text_a", "premise"),
     ),
-    ("tokens", "words"),
+    WORD_NAMES,
     ("anchor",),
     ("title", "headline", "subject"),
 )

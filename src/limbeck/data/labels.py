@@ -119,7 +119,7 @@ def _convert_multilabel(raw: object) -> tuple[str, ...]:
 def _convert_tag(raw: object) -> tuple[Span, ...]:
     if isinstance(raw, Entities):
         return raw.spans
-    if raw == ():
+    if raw == () or (isinstance(raw, str) and parse_list(raw) == []):
         return ()
     raise RowProblem(
         f"the label {raw!r:.80} is neither a list of tags beside a list of words, nor a list of entities, as "

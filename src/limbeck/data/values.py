@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from limbeck.data.answers import read_answers
-from limbeck.data.columns import Roles
+from limbeck.data.columns import WORD_NAMES, Roles
+from limbeck.data.literals import parse_list
 from limbeck.data.problems import RowProblem, character_problem
 from limbeck.data.records import Columns
 from limbeck.data.spans import from_spans, from_tags, is_spans, join_words
@@ -28,8 +29,8 @@ def read_texts(fields: Mapping[str, object], roles: Roles, columns: Columns) -> 
     Raises:
         RowProblem: one is missing, empty, not a text, or the pair's separator is not there just once.
     """
-    if isinstance(fields.get(roles.text), list | tuple):
-        return join_words(_words(fields, roles), roles.text)[0], None
+    if (words := _words(fields, roles)) is not None:
+        return join_words(words, roles.text)[0], None
     text = _text(fields, roles.text)
     if columns.pair_separator:
         parts = [part.strip() for part in text.split(columns.pair_separator)]
@@ -85,22 +86,37 @@ def read_label(fields: Mapping[str, object], roles: Roles, columns: Columns) -> 
             raise RowProblem(f"label: {problem}")
         if columns.label_separator:
             return names(value.split(columns.label_separator))
-        return value or None
+        written = parse_list(value)
+        if written is None:
+            return value or None
+        return _read_list(written, fields, roles, as_written=value)
     if isinstance(value, list | tuple):
-        if isinstance(fields.get(roles.text), list | tuple):
-            return from_tags(value, join_words(_words(fields, roles), roles.text)[1])
-        return from_spans(value, _text(fields, roles.text)) if is_spans(value) else names(value)
+        return _read_list(value, fields, roles)
     if value is None or isinstance(value, int | float):
         return None if isinstance(value, float) and math.isnan(value) else value
     raise RowProblem(f"the label is a {type(value).__name__}, expected a string, a number or a list")
 
 
-def _words(fields: Mapping[str, object], roles: Roles) -> list[object]:
-    value = fields[roles.text]
-    return list(value) if isinstance(value, list | tuple) else []
+def _read_list(
+    values: Sequence[object], fields: Mapping[str, object], roles: Roles, as_written: str | None = None
+) -> object:
+    """A list of tags of words, of spans, or of names; such names stay `as_written`, for they may be one label."""
+    if (words := _words(fields, roles)) is not None:
+        return from_tags(values, join_words(words, roles.text)[1])
+    if is_spans(values):
+        return from_spans(values, _text(fields, roles.text))
+    return as_written or names(values)
 
 
-def names(values: list[object] | list[str] | tuple[object, ...]) -> tuple[str, ...]:
+def _words(fields: Mapping[str, object], roles: Roles) -> Sequence[object] | None:
+    """The words of a text that is a list of them, in a CSV file as a text that spells it; None of other texts."""
+    value = fields.get(roles.text)
+    if isinstance(value, str) and roles.text.lower() in WORD_NAMES:
+        return parse_list(value)
+    return value if isinstance(value, list | tuple) else None
+
+
+def names(values: Sequence[object]) -> tuple[str, ...]:
     """The label names of a list, sorted, each once.
 
     Raises:

@@ -10,6 +10,7 @@ import pytest
 from limbeck.data.csv import open_csv
 from limbeck.data.writers import open_writer
 from limbeck.errors import DataError
+from limbeck.tasks.records import example_record
 
 
 def write_chunks(path: Path, *chunks: list[dict[str, Any]]) -> Path:
@@ -48,6 +49,14 @@ def test_lists_that_are_empty_in_the_first_rows_may_hold_text_later(tmp_path: Pa
     first, later = [{"labels": [], "more": {"tags": []}}], [{"labels": ["a"], "more": {"tags": ["b"]}}]
     path = write_chunks(tmp_path / "out.parquet", first, later)
     assert pq.read_table(path).to_pylist() == first + later
+
+
+def test_an_example_says_what_lists_may_hold_that_are_empty_in_the_first_rows(tmp_path: Path) -> None:
+    chunks = [{"id": 1, "prediction": []}], [{"id": 2, "prediction": example_record("tag")["prediction"]}]
+    with open_writer(tmp_path / "out.parquet", "parquet", example_record("tag")) as write:
+        for chunk in chunks:
+            write(chunk)
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [row for chunk in chunks for row in chunk]
 
 
 def test_a_later_kind_is_said_to_differ_from_the_first_rows(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +15,8 @@ from limbeck.errors import DataError
 
 
 @contextmanager
-def open_parquet_writer(path: Path) -> Iterator[Write]:
-    """A function that writes rows to a Parquet file; the first rows decide the columns and their types."""
+def open_parquet_writer(path: Path, example: Mapping[str, Any]) -> Iterator[Write]:
+    """A function that writes rows to a Parquet file; the first rows and the `example` decide the columns' types."""
     writers: list[pq.ParquetWriter] = []
 
     def write(rows: Rows) -> None:
@@ -26,7 +27,9 @@ def open_parquet_writer(path: Path) -> Iterator[Write]:
         try:
             found = pa.Table.from_pylist(whole).schema
             if not writers:
-                fields = [pa.field(field.name, _open_to_text(field.type)) for field in found]
+                like = {name: example.get(name) for name in columns}
+                first = pa.Table.from_pylist([*whole, like]).schema
+                fields = [pa.field(field.name, _open_to_text(field.type)) for field in first]
                 writers.append(pq.ParquetWriter(path, pa.schema(fields), compression="zstd"))
             schema = writers[0].schema
             for name in columns:

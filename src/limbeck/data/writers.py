@@ -38,10 +38,11 @@ def format_of(output: Path | None, said: OutputFormat | None, *, terminal: bool)
 
 
 @contextmanager
-def open_writer(output: Path | None, form: OutputFormat) -> Iterator[Write]:
+def open_writer(output: Path | None, form: OutputFormat, example: Mapping[str, Any] | None = None) -> Iterator[Write]:
     """A function that writes rows in `form`; a file is there only when all of it is written.
 
-    The first rows written decide the columns of CSV and Parquet.
+    The first rows written decide the columns of CSV and Parquet, and the `example` what is in lists that are empty
+    there.
 
     Raises `DataError` for a later row that these columns cannot hold.
     """
@@ -54,7 +55,7 @@ def open_writer(output: Path | None, form: OutputFormat) -> Iterator[Write]:
             # pyarrow takes a while to import, and most runs write no Parquet.
             from limbeck.data.parquet_writer import open_parquet_writer
 
-            with open_parquet_writer(beside) as write:
+            with open_parquet_writer(beside, example or {}) as write:
                 yield write
         else:
             with beside.open("w", encoding="utf-8", newline="") as file:

@@ -30,7 +30,7 @@ from limbeck.recipes.inputs import (
     standard_input,
 )
 from limbeck.recipes.skipped import skipped_rows
-from limbeck.tasks.records import Record, to_record
+from limbeck.tasks.records import Record, example_record, to_record
 from limbeck.text import OnLong
 from limbeck.tuning import Objective, kept_tuned
 
@@ -153,7 +153,7 @@ def predict(
         done = truncated = windowed = 0
         # Beside rows on a terminal a bar would only be in the way.
         bar = progress_bar("Predicting", total) if total and output else nullcontext(lambda rows, remark: None)
-        with open_writer(output, form) as write, bar as progress:
+        with open_writer(output, form, example_record(predictor.task.name)) as write, bar as progress:
             for chunk, prepared in _one_ahead(chunks) if total else chunks:
                 records = _answers(predictor, chunk, prepared, scores, partial(_tell, progress, done, start))
                 write(records)

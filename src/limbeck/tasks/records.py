@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import asdict
 
-from limbeck.tasks.results import Answered, Classification, Embedding, MultiLabelling, Result, Tagging
+from limbeck.tasks.results import (
+    Answered,
+    Classification,
+    Embedding,
+    Entity,
+    MultiLabelling,
+    Reading,
+    Result,
+    Tagging,
+)
 
 Record = dict[str, object]
 RECORD_NAMES = (
@@ -50,3 +59,9 @@ def to_record(result: Result, *, scores: bool = False) -> Record:
     record["truncated_tokens"] = result.reading.truncated_tokens
     record["windows"] = result.reading.windows
     return record
+
+
+def example_record(task: str) -> Record:
+    """What a record may hold, for those who must know what is in lists that are empty in the first rows."""
+    entity = Entity(label="PER", text="Anna", start=0, end=4, score=0.5)
+    return to_record(Tagging([entity], Reading())) if task == "tag" else {}

@@ -401,7 +401,7 @@ class Scripted:
     ("script", "best", "evaluations"),
     [
         ([0.1, 0.5, 0.4, 0.3, 0.9], 1, 4),  # two without a new best: stopped before the 0.9
-        ([0.1, 0.5, 0.5, 0.5, 0.9], 1, 4),  # as good is no new best, and the first of equals is kept
+        ([0.1, 0.5, 0.5, 0.5, 0.9], 3, 4),  # as good is no better, but the last of equals is kept
         ([0.5, 0.4, 0.6, 0.5, 0.7], 4, 5),  # never two in a row
         ([-3.0, -4.0, -5.0, 0.0, 0.0], 0, 3),
     ],

@@ -20,9 +20,9 @@ def place_with(*scores: float) -> Place:
     return place
 
 
-def test_only_a_better_score_is_the_best() -> None:
+def test_the_last_of_equals_is_the_best() -> None:
     place = place_with()
-    assert [place.evaluated(1.0, score) for score in (0.5, 0.5, 0.4, 0.6)] == [True, False, False, True]
+    assert [place.evaluated(1.0, score) for score in (0.5, 0.5, 0.4, 0.6)] == [True, True, False, True]
 
 
 def test_an_evaluation_has_the_mean_loss_since_the_one_before() -> None:
@@ -36,8 +36,8 @@ def test_settled_after_two_evaluations_without_a_new_best(scores: tuple[float, .
     assert place_with(*scores).settled(2) is settled
 
 
-def test_the_outcome_names_the_first_of_the_best_and_whether_steps_were_left() -> None:
+def test_the_outcome_names_the_last_of_the_best_and_whether_steps_were_left() -> None:
     place = place_with(0.5, 0.7, 0.7)
     fit = place.outcome(7)
-    assert (fit.best.step, fit.steps, fit.stopped_early, fit.rows_per_second) == (4, 6, True, 8.0)
+    assert (fit.best.step, fit.steps, fit.stopped_early, fit.rows_per_second) == (6, 6, True, 8.0)
     assert not place.outcome(6).stopped_early

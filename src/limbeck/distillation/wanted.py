@@ -22,22 +22,28 @@ BY_LAYER_MAP = (*OF_LAYERS, *OF_LAST)
 INSIDE = (*BY_LAYER_MAP, "embeddings", "samples")
 NAMES = ("hard", *OF_ANSWERS, *INSIDE)
 PRESETS: dict[str, Weights] = {
-    "default": {"soft": 0.5, "hard": 0.5},
+    "default": {"soft": 1.0, "hidden": 1.0},
     "hinton": {"soft": 0.9, "hard": 0.1},
     "distilbert": {"soft": 5.0, "hard": 2.0, "directions": 1.0},
     "tinybert": {"soft": 1.0, "embeddings": 1.0, "hidden": 1.0, "attention": 1.0},
     "minilm": {"soft": 1.0, "distributions": 1.0, "values": 1.0},
     "minilmv2": {"soft": 1.0, "relations": 1.0},
 }
+# The default where the student cannot be compared with what is inside its teacher.
+_OUTSIDE: Weights = {"soft": 0.5, "hard": 0.5}
 _WEIGHT = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 
 
-def parse_objective(text: str, flag: str = "--objective") -> Weights:
+def parse_objective(text: str, flag: str = "--objective", *, inside: bool = True) -> Weights:
     """The weights of a preset, or of objectives written out, as `soft=0.5,hidden=1`.
+
+    What `default` is hangs on whether the student can be compared with what is `inside` its teacher.
 
     Raises `UsageError`, with the `flag` that gave them, for what is neither, for a name that is no objective, for a
     weight below 0, and where nothing has any weight.
     """
+    if text == "default" and not inside:
+        return dict(_OUTSIDE)
     if text in PRESETS:
         return dict(PRESETS[text])
     parts = [part.strip() for part in text.split(",")]

@@ -27,7 +27,14 @@ from limbeck.recipes.distilling.layers_first import in_two
 from limbeck.recipes.distilling.lessons import teach
 from limbeck.recipes.distilling.pruned import check_alone, named_student
 from limbeck.recipes.distilling.record import taught_by
-from limbeck.recipes.distilling.student import Asked, asked_student, check_start_name, check_student, layer_map_of
+from limbeck.recipes.distilling.student import (
+    Asked,
+    asked_student,
+    check_start_name,
+    check_student,
+    is_base,
+    layer_map_of,
+)
 from limbeck.recipes.distilling.taught import student_task
 from limbeck.recipes.distilling.teachers import check_out, open_teachers
 from limbeck.recipes.distilling.trimmed import read_by_both
@@ -123,8 +130,8 @@ def distill(
         Cut the student's vocabulary to what the training rows use, special tokens and single characters; other words
         are then read in smaller pieces.
     objective
-        What is learnt: default, hinton, distilbert, tinybert, minilm or minilmv2; or objectives with weights, as
-        soft=0.5,hidden=1.
+        What is learnt: default (the teacher's answers and hidden states), hinton, distilbert, tinybert, minilm or
+        minilmv2; or objectives with weights, as soft=0.5,hidden=1.
     temperature
         The temperature of soft targets.
     layer_map
@@ -200,7 +207,7 @@ def distill(
     check_start_name(start)
     student = named_student(student, target_speedup)
     arguments = {k: v for k, v in locals().items() if k not in WITHOUT_EFFECT}
-    weights = parse_objective(objective)
+    weights = parse_objective(objective, inside=teacher_variant is None and not is_base(start))
     in_two(weights, layers_first)  # refuses objectives that cannot be split
     of_text = check_general(general, start, student, general_objective, general_epochs)
     check_alone(student, start, general)

@@ -82,15 +82,18 @@ class Place:
         return self.rows / max(self.seconds, 1e-9)
 
     def evaluated(self, epoch: float, score: float) -> bool:
-        """Note a score, with the mean loss since the one before; says whether it is the best."""
+        """Note a score, with the mean loss since the one before; says whether none was better.
+
+        Of equals the last is the best: few dev rows tell models apart late in a training no more, and it has seen most.
+        """
         loss = self.loss_sum / max(1, self.loss_steps)
-        best = all(score > earlier.score for earlier in self.done)
+        best = all(score >= earlier.score for earlier in self.done)
         self.evaluations.append(asdict(Evaluation(self.step, epoch, loss, score)))
         self.loss_sum, self.loss_steps = 0.0, 0
         return best
 
     def settled(self, patience: int) -> bool:
-        """Whether the last `patience` evaluations brought no new best."""
+        """Whether the last `patience` evaluations were no better than those before."""
         scores = [evaluation.score for evaluation in self.done]
         return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
 
@@ -104,7 +107,7 @@ class Place:
         """What the run did, of so many `steps` that it might have taken."""
         return Fit(
             evaluations=self.done,
-            best=max(self.done, key=lambda e: e.score),
+            best=max(reversed(self.done), key=lambda e: e.score),
             steps=self.step,
             stopped_early=self.step < steps,
             precision=self.choice,

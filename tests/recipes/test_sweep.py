@@ -130,7 +130,7 @@ def test_a_trial_below_the_median_ends_early(train: Train, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert "trial 4 of 4: learning rate 1e-09, batch 16, epochs 5" in said
     assert "trial 4 stopped early, below the median of those before" in said
-    assert said.count("epoch 5.0") == 3
+    assert said.count("epoch 5.0: loss") == 3
 
 
 def test_a_sweep_of_numbers_answers_in_their_unit(reviews_csv: Path, train: Train, tmp_path: Path) -> None:

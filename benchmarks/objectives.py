@@ -28,7 +28,7 @@ from limbeck.recipes.held_out import training_splits
 LABELS = "hard=1"
 OBJECTIVES = (
     *(LABELS, "soft=1", "logits=1", "default", "hinton", "distilbert", "tinybert", "minilm", "minilmv2"),
-    *("soft=1,hidden=1", "soft=1,patient=1", "soft=1,samples=1"),
+    *("soft=0.5,hard=0.5", "soft=1,patient=1", "soft=1,samples=1"),
 )
 
 
